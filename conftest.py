@@ -1,0 +1,19 @@
+"""Run the Python blocks of README.md and docs/ as tests: documentation that is wrong fails.
+
+Blocks marked ``python`` run from the top of their page, one after the other, in one namespace; a
+block that starts with ``>>>`` is compared with the output it shows. What is not meant to run is
+marked ``text``.
+"""
+
+from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
+
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+
+pytest_collect_file = Sybil(
+    parsers=[
+        PythonCodeBlockParser(doctest_optionflags=ELLIPSIS | NORMALIZE_WHITESPACE),
+        SkipParser(),
+    ],
+    patterns=["*.md"],
+).pytest()

@@ -1,0 +1,99 @@
+"""Value, gradient and second derivative of one sample, by PyTorch and by chainrule.
+
+Both sides pull the same fixed cotangents back, and differentiate the gradient's inner
+product with the same fixed probes once more.  A *finding* is the list of arrays that
+one side has for one of the three.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+import chainrule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from peers.records import Sample
+
+CHECKS = ("value", "gradient", "second")
+
+
+def fixed(shapes: list[tuple[int, ...]], seed: int) -> list[np.ndarray]:
+    """Return the same normal arrays of these shapes in every run."""
+    generator = np.random.default_rng(seed)
+    return [generator.standard_normal(shape) for shape in shapes]
+
+
+def leaves(tree: Any) -> list[Any]:
+    """Return the arrays of a result that may be one array or nested tuples of them."""
+    if isinstance(tree, (tuple, list)):
+        return [leaf for branch in tree for leaf in leaves(branch)]
+    return [tree]
+
+
+def by_torch(record: Any, sample: Sample, *, second: bool) -> dict[str, list[np.ndarray]]:
+    """Return PyTorch's findings; of a result with indices in it, the floating part."""
+    tensors = [torch.tensor(a, requires_grad=record.supports_autograd) for a in sample.arrays]
+    outputs = [leaf for leaf in leaves(sample.call_torch(record, tensors)) if torch.is_tensor(leaf)]
+    outputs = [leaf for leaf in outputs if leaf.is_floating_point()] or outputs
+    cotangents = fixed([tuple(leaf.shape) for leaf in outputs], seed=1)
+    pulled = [
+        (leaf, torch.tensor(g, dtype=leaf.dtype))
+        for leaf, g in zip(outputs, cotangents, strict=True)
+        if leaf.requires_grad
+    ]
+    gradient = pulled_back(pulled, tensors, again=second)
+    found = {"value": outputs, "gradient": gradient}
+    if second:
+        probes = fixed([a.shape for a in sample.arrays], seed=2)
+        total = sum((g * torch.tensor(v)).sum() for g, v in zip(gradient, probes, strict=True))
+        steeper = [(total, torch.tensor(1.0, dtype=torch.float64))] if total.requires_grad else []
+        found["second"] = pulled_back(steeper, tensors, again=False)
+    return {check: [leaf.detach().numpy(force=True) for leaf in found[check]] for check in found}
+
+
+def pulled_back(
+    pairs: list[tuple[torch.Tensor, torch.Tensor]], tensors: list[torch.Tensor], *, again: bool
+) -> list[torch.Tensor]:
+    """Return PyTorch's gradient of outputs paired with cotangents, zeros where there is none."""
+    if not pairs:
+        return [torch.zeros_like(tensor) for tensor in tensors]
+    outputs, cotangents = zip(*pairs, strict=True)
+    return list(
+        torch.autograd.grad(
+            outputs,
+            tensors,
+            cotangents,
+            create_graph=again,
+            allow_unused=True,
+            materialize_grads=True,
+        )
+    )
+
+
+def by_chainrule(word: Callable[..., Any], sample: Sample) -> dict[str, Callable[[], list[Any]]]:
+    """Return how to get each finding of ours; what raises, raises when it is asked for."""
+
+    def function(*arrays: Any) -> Any:
+        outputs = [1.0 * leaf for leaf in leaves(sample.call(word, arrays))]
+        return tuple(outputs) if len(outputs) > 1 else outputs[0]
+
+    def gradient(*arrays: Any) -> tuple[Any, ...]:
+        value, pull = chainrule.vjp(function, *arrays)
+        cotangents = fixed([np.shape(leaf) for leaf in leaves(value)], seed=1)
+        return pull(tuple(cotangents) if isinstance(value, tuple) else cotangents[0])
+
+    def slope(*arrays: Any) -> Any:
+        probes = fixed([a.shape for a in sample.arrays], seed=2)
+        return sum(np.sum(g * v) for g, v in zip(gradient(*arrays), probes, strict=True))
+
+    everything = tuple(range(len(sample.arrays)))
+    return {
+        "value": lambda: leaves(chainrule.vjp(function, *sample.arrays)[0]),
+        "gradient": lambda: list(gradient(*sample.arrays)),
+        "second": lambda: list(chainrule.grad(slope, argnums=everything)(*sample.arrays)),
+    }

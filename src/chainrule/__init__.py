@@ -1,0 +1,25 @@
+"""Backpropagation with the lid off: derivatives of NumPy code, open at every step."""
+
+from chainrule import ops
+from chainrule.graph import Graph, Spec, Value, trace
+from chainrule.ops import stop_gradient
+from chainrule.transform import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp, vmap
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Graph",
+    "Spec",
+    "Value",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "ops",
+    "stop_gradient",
+    "trace",
+    "value_and_grad",
+    "vjp",
+    "vmap",
+]

@@ -1,0 +1,235 @@
+"""One word of the language: what it computes, and everything that follows from it.
+
+An `Op` is a record. Declarations in `chainrule.ops` make them, one each; every other part of
+the house reads the record and knows no op by name.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from chainrule.errors import AxisError, DeclarationError, ShapeError
+from chainrule.graph.graph import Spec, describe
+from chainrule.graph.value import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from chainrule.graph.graph import Where
+
+__all__ = ["OPS", "REQUIRED", "Case", "Derivative", "Op"]
+
+OPS: dict[str, Op] = {}
+"""Every op by name."""
+
+REQUIRED: Any = object()
+"""The default of an attribute that has none."""
+
+
+class Derivative(ABC):
+    """How an op is differentiated: both modes, and the words for it, from one statement."""
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def pull(
+        self, op: Op, k: int, g: Any, xs: Sequence[Any], y: Any, attributes: Mapping[str, Any]
+    ) -> Any:
+        """Return the cotangent of operand k for the cotangent g of the output y, or None.
+
+        It may still have the shape that broadcasting gave it: the walker sums it back.
+        """
+
+    @abstractmethod
+    def push(
+        self, op: Op, dxs: Sequence[Any], xs: Sequence[Any], y: Any, attributes: Mapping[str, Any]
+    ) -> Any:
+        """Return the tangent of y for the tangents of the operands (None is zero), or None."""
+
+    @abstractmethod
+    def bind(self, op: Op) -> Derivative:
+        """Return the derivative with its rules fitted to the operands of the op."""
+
+
+class Case(tuple[tuple[Any, ...], dict[str, Any]]):
+    """One example call of an op, from which its tests are generated.
+
+    An operand is a shape (filled from the op's domain), an array, or a function of a random
+    generator that returns an array.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, *operands: Any, **attributes: Any) -> Case:
+        """Return the case of a call with these operands and attributes."""
+        return super().__new__(cls, (operands, attributes))
+
+    @property
+    def operands(self) -> tuple[Any, ...]:
+        """What the operands are made from."""
+        return self[0]
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The attributes of the call."""
+        return self[1]
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Op:
+    """One word of the language.
+
+    Attributes
+    ----------
+    name, doc
+        From the function that was declared.
+    operands
+        The names of the arrays it takes, in order; the last may be variadic.
+    attributes
+        The names and defaults of what else it takes.
+    forward
+        The NumPy function that computes it.
+    result
+        ``(operands, attributes) → (shape, dtype)``, from the operands' shapes and dtypes.
+    settle
+        ``(operands, attributes) → attributes`` in the one form that rules and graphs see.
+    derivative
+        How it is differentiated.
+    flat
+        The operands that get no derivative: indices, masks, labels.
+    batch
+        ``(op, n, operands, batched, attributes) → output``: the op over n examples at once,
+        where some operands have examples along their first axis.
+    rewrite
+        A simpler form of a call, or None: ``(operands, attributes) → value``.
+    latex
+        A template with ``<operand>`` in it.
+    onnx
+        How to say it in ONNX: an op type, or a function of an emitter; None if it cannot be.
+    numpy
+        The NumPy functions that it stands for.
+    domain
+        The interval that test numbers for each operand are drawn from.
+    kink
+        The distance of a call from the nearest point without a derivative.
+    cases
+        Example calls.
+    cost
+        ``(operands, output, attributes) → floating-point operations``.
+    """
+
+    name: str
+    doc: str
+    operands: tuple[str, ...]
+    variadic: bool
+    attributes: Mapping[str, Any]
+    forward: Callable[..., Any]
+    result: Callable[..., tuple[tuple[int, ...], Any]]
+    settle: Callable[..., dict[str, Any]] | None
+    derivative: Derivative
+    flat: frozenset[str]
+    batch: Callable[..., Any]
+    rewrite: Callable[..., Any] | None
+    latex: str
+    onnx: str | Callable[..., Any] | None
+    numpy: tuple[Any, ...]
+    domain: tuple[tuple[float, float], ...]
+    kink: Callable[..., Any] | None
+    cases: tuple[Case, ...]
+    cost: Callable[..., float]
+    differentiable: bool = True
+
+    def __post_init__(self) -> None:
+        """Let ``help(op)`` show the documentation of the op."""
+        object.__setattr__(self, "__doc__", self.doc)
+
+    def __call__(self, *operands: Any, **attributes: Any) -> Any:
+        """Compute on arrays, record on traced values.
+
+        Attributes may be given by position after the operands, as NumPy's functions take them.
+        """
+        tracer = None
+        for x in operands:
+            if type(x) is Value and (tracer is None or x.tracer.level > tracer.level):
+                tracer = x.tracer
+        if not self.variadic and len(operands) > len(self.operands):
+            operands, attributes = self._by_position(operands, attributes)
+        if tracer is None:
+            return self.forward(*operands, **attributes)
+        return tracer.record(self, operands, attributes)
+
+    def _by_position(
+        self, operands: tuple[Any, ...], attributes: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        count = len(self.operands)
+        extra = dict(zip(self.attributes, operands[count:], strict=False))
+        if len(operands) - count > len(self.attributes) or extra.keys() & attributes.keys():
+            raise TypeError(f"{self.name} takes {self.signature}, got {len(operands)} arguments")
+        return operands[:count], {**extra, **attributes}
+
+    def complete(self, operands: Sequence[Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all attributes of a call in their settled form."""
+        if not attributes.keys() <= self.attributes.keys():
+            unknown = ", ".join(attributes.keys() - self.attributes.keys())
+            raise TypeError(f"{self.name} takes {self.signature}; it has no {unknown}")
+        complete = {**self.attributes, **attributes}
+        missing = [name for name, x in complete.items() if x is REQUIRED]
+        if missing or (len(operands) != len(self.operands) and not self.variadic):
+            raise TypeError(f"{self.name} takes {self.signature}, got {len(operands)} operands")
+        return complete if self.settle is None else self.settle(*operands, **complete)
+
+    def infer(self, operands: Sequence[Any], attributes: Mapping[str, Any]) -> Spec:
+        """Return the shape and dtype of the output from those of the operands."""
+        return Spec(*self.result(*operands, **attributes))
+
+    def is_flat(self, k: int) -> bool:
+        """Return whether operand k gets no derivative."""
+        return self.operands[min(k, len(self.operands) - 1)] in self.flat
+
+    def blame(
+        self,
+        error: Exception,
+        operands: Sequence[Any],
+        attributes: Mapping[str, Any],
+        where: Where,
+    ) -> Exception:
+        """Return an error of ours for a call that NumPy or a shape rule refused."""
+        if not isinstance(error, ShapeError):
+            try:
+                self.infer(operands, attributes)
+            except ShapeError as ours:
+                error = ours
+            except Exception:  # noqa: BLE001 - the first error is the one to tell
+                pass
+        names = [*self.operands[: -1 if self.variadic else None]]
+        names += [self.operands[-1]] * (len(operands) - len(names))
+        facts = [f"{name}: {describe(x)}" for name, x in zip(names, operands, strict=True)]
+        facts += [f"{name}={x!r}" for name, x in attributes.items()]
+        if isinstance(error, ShapeError):
+            return error.located(*facts, f"at {where}")
+        kind = AxisError if isinstance(error, IndexError) else ShapeError
+        return kind(f"{self.name}: {error}", *facts, f"at {where}")
+
+    @property
+    def signature(self) -> str:
+        """The call as text."""
+        operands = list(self.operands)
+        if self.variadic:
+            operands[-1] = f"*{operands[-1]}"
+        named = [n if x is REQUIRED else f"{n}={x!r}" for n, x in self.attributes.items()]
+        return f"({', '.join([*operands, *named])})"
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}{self.signature}>"
+
+    def register(self) -> Op:
+        """Enter the op into the registry, under a name that must be free."""
+        if self.name in OPS:
+            raise DeclarationError(
+                f"there is an op {self.name!r} already: {OPS[self.name]!r}.",
+                advice="Give yours another name.",
+            )
+        OPS[self.name] = self
+        return self

@@ -1,0 +1,274 @@
+"""Running a Python function once on values, to learn what program it is.
+
+A `Tracer` builds one graph. Traced on concrete arrays, every value carries its number, so
+Python may branch on it; traced on shapes, it carries a `Spec`. Transforms nest by levels: the
+numbers of an inner trace may be values of an outer one, and an op is recorded by the innermost
+trace among its operands, which sees the values of the others as constants. So the variables of
+an inner derivative are never confused with those of an outer one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import optree
+
+from chainrule.errors import LeakError, OutputError
+from chainrule.graph.graph import Graph, Node, Origin, Spec, Where, describe
+from chainrule.graph.value import Value
+from chainrule.graph.where import user_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from chainrule.graph.op import Op
+
+__all__ = ["ShapeTracer", "Tracer", "lower", "parameter_names", "trace"]
+
+_LEVELS = itertools.count()
+_SCALARS = (bool, int, float)
+
+
+class Tracer:
+    """Builds one graph while a function runs on its values.
+
+    Parameters
+    ----------
+    keep_flat
+        Whether ops without a derivative (comparisons, argmax) are recorded too. A derivative
+        does not need them, and without a record their results are plain arrays, which index
+        and mask as any others.
+    """
+
+    def __init__(self, *, keep_flat: bool = False) -> None:
+        self.level = next(_LEVELS)
+        self.graph = Graph()
+        self.numbers: list[Any] = []
+        self.active: list[bool] = []
+        self.here: tuple[Where, Origin | None] | None = None
+        self.keep_flat = keep_flat
+        self.is_open = True
+
+    def input(self, number: Any, name: str = "", *, active: bool = True) -> Value:
+        """Add an input that has this number (an array, a `Spec`, an outer value)."""
+        node = Node(None, (), {}, number.shape, number.dtype, name=name)
+        value = self._append(node, number, active)
+        self.graph.inputs.append(value.index)
+        return value
+
+    def constant(self, number: Any) -> Value:
+        """Add a constant; an array is copied, so that its owner may write to it."""
+        if type(number) is not Value:
+            number = np.array(number) if np.ndim(number) else np.asarray(number)[()]
+        if number.dtype == object:
+            raise OutputError(
+                f"an array of objects cannot be traced: {number!r}.", f"at {user_line()}"
+            )
+        value = self._append(Node(None, (), {}, number.shape, number.dtype), number, False)
+        self.graph.constants[value.index] = number
+        return value
+
+    def lift(self, x: Any) -> Value:
+        """Return a value of this trace for anything that stands for an array."""
+        return x if type(x) is Value and x.tracer is self else self.constant(x)
+
+    def value(self, index: int) -> Value:
+        """Return the value of a node."""
+        return Value(self, index, self.numbers[index], self.active[index])
+
+    def record(self, op: Op, operands: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
+        """Compute and record one call of an op."""
+        if not self.is_open:
+            raise LeakError(
+                f"{op.name} is applied to a value whose trace has ended.",
+                f"at {user_line()}",
+                advice="Return values from the function instead of keeping them elsewhere.",
+            )
+        where, origin = self.here or (user_line(), None)
+        operands = self._typed(op, operands)
+        xs = [x.number if type(x) is Value and x.tracer is self else x for x in operands]
+        try:
+            settled = op.complete(xs, attributes) if op.attributes or attributes else {}
+            y = self.compute(op, xs, settled)
+        except (ValueError, IndexError, OverflowError) as error:
+            raise op.blame(error, xs, attributes, where) from error
+        if not (op.differentiable or self.keep_flat):
+            return y
+        values = [self.lift(x) for x in operands]
+        active = op.differentiable and any(x.active for x in values)
+        inputs = tuple([x.index for x in values])
+        node = Node(op, inputs, settled, y.shape, y.dtype, where, origin)
+        return self._append(node, y, active)
+
+    def compute(self, op: Op, xs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
+        """Return the number of a call."""
+        return op(*xs, **attributes)
+
+    def close(self) -> None:
+        """End the trace: its values can no longer be used."""
+        self.is_open = False
+
+    def _append(self, node: Node, number: Any, active: bool) -> Value:
+        nodes = self.graph.nodes
+        nodes.append(node)
+        self.numbers.append(number)
+        self.active.append(active)
+        return Value(self, len(nodes) - 1, number, active)
+
+    def _typed(self, op: Op, operands: Sequence[Any]) -> Sequence[Any]:
+        """Give Python scalars the dtype that NumPy's promotion gives them beside the others."""
+        if not any(type(x) in _SCALARS for x in operands):
+            return [x if hasattr(x, "shape") else np.asarray(x) for x in operands]
+        operands = [x if hasattr(x, "shape") or type(x) in _SCALARS else np.asarray(x)
+                    for x in operands]
+        voters = [
+            x if type(x) in _SCALARS else x.dtype
+            for k, x in enumerate(operands)
+            if not op.is_flat(k)
+        ]
+        dtype = np.result_type(*voters) if voters else np.dtype(np.float64)
+        return [
+            (np.asarray(x)[()] if op.is_flat(k) else dtype.type(x)) if type(x) in _SCALARS else x
+            for k, x in enumerate(operands)
+        ]
+
+
+class ShapeTracer(Tracer):
+    """Builds a graph from shapes and dtypes alone, so that it holds for all numbers."""
+
+    def __init__(self) -> None:
+        super().__init__(keep_flat=True)
+
+    def compute(self, op: Op, xs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
+        """Return the shape and dtype of a call."""
+        return op.infer(xs, attributes)
+
+    def constant(self, number: Any) -> Value:
+        """Add a constant; its number stays in the graph, its value knows the shape."""
+        value = super().constant(number)
+        value.number = self.numbers[value.index] = Spec(value.shape, value.dtype)
+        return value
+
+    def inputs_of(self, graph: Graph) -> list[Value]:
+        """Add inputs like those of a graph and return them."""
+        nodes = [graph.nodes[index] for index in graph.inputs]
+        return [self.input(Spec(node.shape, node.dtype), node.name) for node in nodes]
+
+    def replay(self, graph: Graph, inputs: Sequence[Value]) -> list[Value]:
+        """Copy a graph into this trace and return the value of each of its nodes.
+
+        Lines and origins stay what they were; an origin is a node of the copy.
+        """
+        values: list[Any] = [None] * len(graph.nodes)
+        for index, value in zip(graph.inputs, inputs, strict=True):
+            values[index] = value
+        for index, constant in graph.constants.items():
+            values[index] = self.constant(constant)
+        for index, node in enumerate(graph.nodes):
+            if node.op is not None:
+                origin = node.origin and Origin(values[node.origin.node].index, node.origin.rule)
+                copy = node._replace(origin=origin)
+                values[index] = self.append(copy, [values[i] for i in node.inputs])
+        return values
+
+    def append(self, node: Node, xs: Sequence[Value]) -> Value:
+        """Add a copy of a node of another graph, applied to these values."""
+        copy = node._replace(inputs=tuple(x.index for x in xs))
+        active = bool(node.op and node.op.differentiable) and any(x.active for x in xs)
+        return self._append(copy, Spec(node.shape, node.dtype), active)
+
+
+def lower(tracer: Tracer, tree: Any) -> Any:
+    """Return a tree with the values of a trace replaced by their numbers."""
+    if type(tree) is Value:
+        return tree.number if tree.tracer is tracer else tree
+    if type(tree) is np.ndarray:
+        return tree
+    return optree.tree_map(
+        lambda x: x.number if type(x) is Value and x.tracer is tracer else x, tree
+    )
+
+
+def parameter_names(function: Callable[..., Any], count: int) -> list[str]:
+    """Return the names of the first parameters of a function, as far as they are known."""
+    code = getattr(function, "__code__", None)
+    names = list(code.co_varnames[: code.co_argcount]) if code is not None else []
+    if hasattr(function, "__self__"):
+        names = names[1:]
+    return (names + [""] * count)[:count]
+
+
+def trace(function: Callable[..., Any], *arguments: Any) -> Graph:
+    """Return the graph of a function.
+
+    Parameters
+    ----------
+    function
+        A function of arrays, or of containers of arrays, that returns one or a container.
+    *arguments
+        Concrete arrays, on whose numbers Python may branch; or `Spec`, shapes without
+        numbers, on which it may not. Leaves are numbered in optree's order.
+
+    Returns
+    -------
+    Graph
+        With an input for each array, in order, and an output for each result.
+
+    Raises
+    ------
+    BranchError
+        On a branch on a value of which only the shape is known.
+    OutputError
+        If the function returns something that is not an array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(trace(lambda w, x: np.tanh(x @ w), Spec((3, 2)), Spec((5, 3))))
+    graph(%0, %1) -> %3
+      %0: float64[3, 2] = input w
+      %1: float64[5, 3] = input x
+      %2: float64[5, 2] = matmul(%1, %0)
+      %3: float64[5, 2] = tanh(%2)
+    """
+    leaves = optree.tree_leaves(arguments, is_leaf=_is_spec)
+    tracer = ShapeTracer() if any(_is_spec(x) for x in leaves) else Tracer(keep_flat=True)
+    paths = optree.tree_paths(arguments, is_leaf=_is_spec)
+    names = parameter_names(function, len(arguments))
+    values = [
+        tracer.input(_number(tracer, x), _path_name(names, path))
+        if hasattr(x, "shape") or isinstance(x, float)
+        else x
+        for path, x in zip(paths, leaves, strict=True)
+    ]
+    structure = optree.tree_structure(arguments, is_leaf=_is_spec)
+    try:
+        y = function(*optree.tree_unflatten(structure, values))
+        for leaf in optree.tree_leaves(y):
+            if not (hasattr(leaf, "dtype") or isinstance(leaf, _SCALARS)):
+                raise OutputError(f"a function of arrays returned {describe(leaf)}.")
+            tracer.graph.outputs.append(tracer.lift(leaf).index)
+    finally:
+        tracer.close()
+    return tracer.graph
+
+
+def _is_spec(x: Any) -> bool:
+    return type(x) is Spec
+
+
+def _number(tracer: Tracer, x: Any) -> Any:
+    """Return what an input carries in this kind of trace."""
+    if isinstance(tracer, ShapeTracer) and not _is_spec(x):
+        x = np.asarray(x)
+        return Spec(x.shape, x.dtype)
+    return x if _is_spec(x) or type(x) is Value else np.array(x)[()]
+
+
+def _path_name(names: Sequence[str], path: Sequence[Any]) -> str:
+    """Return ``params['W1']`` for the leaf W1 of the argument params."""
+    return names[path[0]] + "".join(f"[{key!r}]" for key in path[1:]) if names[path[0]] else ""
+
+

@@ -1,0 +1,368 @@
+"""A number in the making: what stands for an array while a function is traced.
+
+A `Value` is one node of one trace. It has a shape and a dtype, NumPy's operators, methods
+and indexing, and answers NumPy's own functions; each of these records a node. What records
+it is found in `NUMPY`, the table from a NumPy function to the callable that stands for it,
+which the declarations of the ops fill: the operators below are the NumPy functions that they
+abbreviate, and nothing about any op is known here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import operator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from chainrule.errors import (
+    AxisError,
+    BranchError,
+    ConversionError,
+    InPlaceError,
+    NoOpError,
+)
+from chainrule.graph.graph import Spec
+from chainrule.graph.where import user_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from chainrule.graph.trace import Tracer
+
+__all__ = ["NUMPY", "Value", "numbers_below"]
+
+NUMPY: dict[Any, Callable[..., Any]] = {}
+"""What stands for a NumPy function; a ufunc outside NumPy is found by its name."""
+
+
+class Value:
+    """A number in the making: one node of one trace.
+
+    Attributes
+    ----------
+    number
+        The array, when the function is traced on concrete arrays; a `Spec` when on shapes; a
+        `Value` of the outer trace when transforms are nested.
+    active
+        Whether it depends on an argument that is differentiated.
+    """
+
+    __slots__ = ("active", "index", "number", "tracer")
+    __hash__ = None  # type: ignore[assignment]  # == compares elements, as on arrays
+
+    def __init__(self, tracer: Tracer, index: int, number: Any, active: bool) -> None:
+        self.tracer = tracer
+        self.index = index
+        self.number = number
+        self.active = active
+
+    # ------------------------------------------------------------------ what it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of the axes."""
+        return self.number.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the entries."""
+        return self.number.dtype  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.number.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        return self.number.size  # type: ignore[no-any-return]
+
+    @property
+    def T(self) -> Any:  # noqa: N802 - NumPy's name
+        """The array with its axes in reverse order."""
+        return NUMPY[np.transpose](self)
+
+    @property
+    def mT(self) -> Any:  # noqa: N802 - NumPy's name
+        """The array with its last two axes swapped."""
+        return NUMPY[np.swapaxes](self, -1, -2)
+
+    def __repr__(self) -> str:
+        number = "" if type(self.concrete) is Spec else f", {self.concrete}"
+        return f"Value({self.dtype}{list(self.shape)}{number})"
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a value without axes")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    # ------------------------------------------------------------------ NumPy's protocols
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if method == "at" or any(x is not None for x in options.pop("out", None) or ()):
+            raise InPlaceError(
+                f"np.{ufunc.__name__} would write a traced value into an array.",
+                f"at {user_line()}",
+                advice="Write `a = a + b` instead of `a += b`, and leave `out=` away.",
+            )
+        key = ufunc if method == "__call__" else (ufunc, method)
+        call = NUMPY.get(key) or NUMPY.get(getattr(key, "__name__", None))
+        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        if call is None:
+            return _fall_through(getattr(ufunc, method), name, inputs, options)
+        return _call(call, name, inputs, options)
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, args: Any, options: Any
+    ) -> Any:
+        call = NUMPY.get(function)
+        if call is None:
+            return _fall_through(function, function.__name__, args, options)
+        if options:
+            args, options = _by_position(function, call, args, options)
+        return _call(call, function.__name__, args, options)
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        number = self.concrete
+        if self.active or type(number) is Spec:
+            raise ConversionError(
+                "a traced value cannot become a plain array: it would lose its derivative.",
+                f"{self!r} at {user_line()}",
+                advice="np.array([u, v]) is np.stack([u, v]); a[v] is np.take(a, v, axis=0);\n"
+                "a.dot(v) is np.dot(a, v) or a @ v; for a number to print, "
+                "return it as auxiliary output (has_aux=True).",
+            )
+        return np.asarray(self._ask("a conversion"))
+
+    # ------------------------------------------------------------------ Python's questions
+
+    @property
+    def concrete(self) -> Any:
+        """The array behind all levels, or a `Spec` where only the shape is known."""
+        number = self.number
+        while type(number) is Value:
+            number = number.number
+        return number
+
+    def _ask(self, question: str) -> Any:
+        """Return the number for a question whose answer decides what is traced next."""
+        level: Any = self
+        while type(level) is Value:
+            level.tracer.graph.specialised = True
+            level = level.number
+        if type(level) is Spec:
+            raise BranchError(
+                f"{question} needs a number, and only a shape is known while this is traced.",
+                f"{self!r} at {user_line()}",
+                advice="Use np.where(condition, a, b) in place of a branch, and "
+                "np.where(mask, x, 0) in place of x[mask].",
+            )
+        return level
+
+    def _number(self, kind: Callable[[Any], Any]) -> Any:
+        """Return a Python number for what asks for one, unless a derivative would be lost."""
+        if self.active and np.issubdtype(self.dtype, np.inexact):
+            raise ConversionError(
+                f"{kind.__name__}() of a traced value would lose its derivative.",
+                f"{self!r} at {user_line()}",
+                advice="Use NumPy's function in place of Python's (np.sin for math.sin); "
+                "for a number without derivative, stop_gradient(x).",
+            )
+        return kind(self._ask(f"{kind.__name__}()"))
+
+    def __bool__(self) -> bool:
+        return bool(self._ask("a branch"))
+
+    def __float__(self) -> float:
+        return self._number(float)  # type: ignore[no-any-return]
+
+    def __int__(self) -> int:
+        return self._number(int)  # type: ignore[no-any-return]
+
+    def __index__(self) -> int:
+        return operator.index(self._ask("an index"))
+
+    def item(self) -> Any:
+        """Return the one number as Python's, unless a derivative would be lost."""
+        return self._number(float if np.issubdtype(self.dtype, np.inexact) else int)
+
+    def tolist(self) -> NoReturn:
+        """Refuse: a list of plain numbers would lose the derivative."""
+        raise ConversionError(
+            "tolist() of a traced value would lose its derivative.", f"{self!r} at {user_line()}"
+        )
+
+    # ------------------------------------------------------------------ indexing
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, int) and self.shape and not -len(self) <= index < len(self):
+            # IndexError ends the old protocol of iteration, so it has to be raised here
+            raise AxisError(f"index {index} of an axis of length {len(self)}.", f"{self!r}")
+        return NUMPY[operator.getitem](self, index)
+
+    def __setitem__(self, index: Any, x: Any) -> NoReturn:
+        raise InPlaceError(
+            "a traced value cannot be written to: the backward pass may need what was there.",
+            f"{self!r} at {user_line()}",
+            advice="Write np.where(mask, new, x), np.concatenate([...]) or an expression instead.",
+        )
+
+    # ------------------------------------------------------------------ methods
+
+    def reshape(self, *shape: Any, order: str = "C") -> Any:
+        """As `numpy.ndarray.reshape`: the shape as one tuple or as several integers."""
+        return NUMPY[np.reshape](self, shape[0] if len(shape) == 1 else shape, order=order)
+
+    def transpose(self, *axes: Any) -> Any:
+        """As `numpy.ndarray.transpose`: the axes as one tuple or as several integers."""
+        return NUMPY[np.transpose](self, (axes[0] if len(axes) == 1 else axes) or None)
+
+    def flatten(self, order: str = "C") -> Any:
+        """As `numpy.ndarray.flatten`."""
+        return NUMPY[np.ravel](self, order=order)
+
+    def astype(self, dtype: Any, **_: Any) -> Any:
+        """As `numpy.ndarray.astype`."""
+        return NUMPY[np.astype](self, dtype)
+
+    def fill(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse: see `__setitem__`."""
+        self[...] = None
+
+    sort = put = partition = resize = setfield = fill
+
+
+def numbers_below(x: Any) -> Any:
+    """Return the number of a value, and anything else as it is."""
+    return x.number if type(x) is Value else x
+
+
+def _call(call: Callable[..., Any], name: str, args: Any, options: dict[str, Any]) -> Any:
+    try:
+        return call(*args, **options)
+    except TypeError as error:
+        if error.__traceback__ and error.__traceback__.tb_next is None:  # the call itself
+            raise NoOpError(
+                f"np.{name} is traced without these arguments: {error}.", f"at {user_line()}"
+            ) from error
+        raise
+
+
+def _by_position(
+    function: Callable[..., Any], call: Callable[..., Any], args: Any, options: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """Move arguments that NumPy names otherwise than we do to their positions.
+
+    ``np.sum(a=x)`` and ``np.clip(x, a_min=0)`` reach us by NumPy's own parameter names.
+    """
+    ours = inspect.signature(call).parameters
+    if all(name in ours for name in options):
+        return args, options
+    names = list(inspect.signature(function).parameters)
+    args, options = list(args), dict(options)
+    while len(args) < len(names) and names[len(args)] in options:
+        args.append(options.pop(names[len(args)]))
+    return args, {name: x for name, x in options.items() if x is not np._NoValue}
+
+
+def _fall_through(
+    function: Callable[..., Any], name: str, args: Any, options: dict[str, Any]
+) -> Any:
+    """Let NumPy compute what no differentiated argument depends on; else say what is missing."""
+    inside = [x for x in _leaves((args, options)) if type(x) is Value]
+    if not any(x.active or type(x.concrete) is Spec for x in inside):
+        return function(*_replace(args), **_replace(options))
+    known = sorted({getattr(f, "__name__", "") for f in NUMPY if callable(f)})
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    raise NoOpError(
+        f"np.{name} has no op, so it cannot be differentiated.",
+        *[f"{x!r} at {user_line()}" for x in inside[:1]],
+        advice=f"The nearest function that has one is np.{near[0]}. Declare an op of your own "
+        "with chainrule.ops.elementwise and its kin, or wrap the argument in stop_gradient.",
+    )
+
+
+def _leaves(x: Any) -> Iterator[Any]:
+    if isinstance(x, dict):
+        x = tuple(x.values())
+    if isinstance(x, (list, tuple)):
+        for item in x:
+            yield from _leaves(item)
+    else:
+        yield x
+
+
+def _replace(x: Any) -> Any:
+    """Return arguments with their values replaced by the arrays behind them."""
+    if isinstance(x, dict):
+        return {name: _replace(item) for name, item in x.items()}
+    if isinstance(x, (list, tuple)):
+        return type(x)(_replace(item) for item in x)
+    return x._ask("NumPy") if type(x) is Value else x
+
+
+def _operator(function: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return the method for an operator and the one for its reflection."""
+
+    def forward(self: Value, other: Any) -> Any:
+        return NUMPY[function](self, other)
+
+    def reflected(self: Value, other: Any) -> Any:
+        return NUMPY[function](other, self)
+
+    return forward, reflected
+
+
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the method of an array that a NumPy function of the same name also is."""
+
+    def method(self: Value, *args: Any, **options: Any) -> Any:
+        return function(self, *args, **options)
+
+    method.__doc__ = f"As `numpy.ndarray.{function.__name__}`."
+    return method
+
+
+for _name, _function in {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "truediv": np.true_divide,
+    "floordiv": np.floor_divide,
+    "mod": np.remainder,
+    "pow": np.power,
+    "matmul": np.matmul,
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+    "xor": np.bitwise_xor,
+}.items():
+    _forward, _reflected = _operator(_function)
+    setattr(Value, f"__{_name}__", _forward)
+    setattr(Value, f"__r{_name}__", _reflected)
+for _name, _function in {
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "eq": np.equal,
+    "ne": np.not_equal,
+}.items():
+    setattr(Value, f"__{_name}__", _operator(_function)[0])
+for _name, _function in {
+    "neg": np.negative,
+    "pos": np.positive,
+    "abs": np.absolute,
+    "invert": np.invert,
+}.items():
+    setattr(Value, f"__{_name}__", lambda self, _f=_function: NUMPY[_f](self))
+for _name in (
+    "all any argmax argmin argsort clip copy cumprod cumsum diagonal dot max mean min prod ravel "
+    "repeat round squeeze std sum swapaxes take trace var"
+).split():
+    setattr(Value, _name, _method(getattr(np, _name)))

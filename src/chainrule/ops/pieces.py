@@ -1,0 +1,399 @@
+"""What is made of pieces: absolute values, steps, comparisons, choices, casts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule.errors import NoOpError
+from chainrule.graph import Case
+from chainrule.ops.batching import aligned
+from chainrule.ops.declare import broadcast_shape, called_by, elementwise, linear
+
+_STEP = "a step function is flat but at its steps"
+_TRUTH = "a truth value does not change but at jumps"
+_OFF_INTEGER = {"kink": lambda x: np.abs(x - np.round(x))}
+_OFF_HALF = {"kink": lambda x: np.abs(x - np.floor(x) - 0.5)}
+
+
+@elementwise(
+    lambda x: np.sign(x), latex=r"\lvert <x> \rvert", onnx="Abs", numpy=(np.absolute, np.fabs),
+    kink=np.abs,
+)
+def absolute(x):
+    """The absolute value; its slope at 0 is taken as 0."""
+    return np.absolute(x)
+
+
+@elementwise(why=_STEP, latex=r"\mathrm{sign}(<x>)", onnx="Sign", numpy=np.sign, kink=np.abs)
+def sign(x):
+    """-1, 0 or 1."""
+    return np.sign(x)
+
+
+@elementwise(
+    lambda a, b: np.sign(a) * (1 - 2 * np.signbit(b).astype(a.dtype)),
+    0.0,
+    latex=r"\mathrm{copysign}(<a>, <b>)",
+    onnx=None,
+    numpy=np.copysign,
+    kink=lambda a, b: np.minimum(np.abs(a), np.abs(b)),
+)
+def copysign(a, b):
+    """The size of a with the sign of b."""
+    return np.copysign(a, b)
+
+
+@elementwise(why=_TRUTH, onnx=None, numpy=np.signbit, kink=np.abs)
+def signbit(x):
+    """Whether the sign is negative, also that of -0."""
+    return np.signbit(x)
+
+
+@elementwise(
+    why=_STEP, latex=r"\lfloor <x> \rfloor", onnx="Floor", numpy=np.floor, **_OFF_INTEGER
+)
+def floor(x):
+    """The next lower integer."""
+    return np.floor(x)
+
+
+@elementwise(why=_STEP, latex=r"\lceil <x> \rceil", onnx="Ceil", numpy=np.ceil, **_OFF_INTEGER)
+def ceil(x):
+    """The next higher integer."""
+    return np.ceil(x)
+
+
+@elementwise(
+    why=_STEP,
+    onnx=lambda e, x: e.Mul(e.Sign(x), e.Floor(e.Abs(x))),
+    numpy=(np.trunc, np.fix),
+    **_OFF_INTEGER,
+)
+def trunc(x):
+    """The integer part."""
+    return np.trunc(x)
+
+
+@elementwise(why=_STEP, onnx="Round", numpy=np.rint, **_OFF_HALF)
+def rint(x):
+    """The nearest integer, the even one between two."""
+    return np.rint(x)
+
+
+@called_by(np.round, np.around)
+def round_(x, decimals=0):
+    """The nearest decimal number with so many places; it has no slope."""
+    return rint(x) if decimals == 0 else rint(x * 10.0**decimals) / 10.0**decimals
+
+
+@elementwise(
+    lambda a, b: _share(a > b, a == b, a),
+    lambda a, b: _share(b > a, a == b, b),
+    latex=r"\max(<a>, <b>)",
+    onnx="Max",
+    numpy=np.maximum,
+    kink=lambda a, b: np.abs(a - b),
+)
+def maximum(a, b):
+    """The larger of two; a tie gives each half of the slope."""
+    return np.maximum(a, b)
+
+
+@elementwise(
+    lambda a, b: _share(a < b, a == b, a),
+    lambda a, b: _share(b < a, a == b, b),
+    latex=r"\min(<a>, <b>)",
+    onnx="Min",
+    numpy=np.minimum,
+    kink=lambda a, b: np.abs(a - b),
+)
+def minimum(a, b):
+    """The smaller of two; a tie gives each half of the slope."""
+    return np.minimum(a, b)
+
+
+def _share(wins, ties, like):
+    """Return 1 where an operand wins, ½ where it ties, in the dtype of the operand."""
+    one = like.dtype.type(1)
+    return np.where(wins, one, np.where(ties, one / 2, one * 0))
+
+
+def _is_literal_zero(x):
+    return type(x) in (int, float) and x == 0
+
+
+@called_by(np.maximum)
+def maximum_or_relu(a, b):
+    """The larger of two, or the rectifier where one is the literal zero."""
+    if _is_literal_zero(a):
+        return relu(b)
+    return relu(a) if _is_literal_zero(b) else maximum(a, b)
+
+
+@called_by(np.fmax)
+def fmax(a, b):
+    """The larger of two, the number where one is not one."""
+    return np.where(np.isnan(a), b, np.where(np.isnan(b), a, np.maximum(a, b)))
+
+
+@called_by(np.fmin)
+def fmin(a, b):
+    """The smaller of two, the number where one is not one."""
+    return np.where(np.isnan(a), b, np.where(np.isnan(b), a, np.minimum(a, b)))
+
+
+@elementwise(
+    lambda x: (x > 0).astype(x.dtype),
+    latex=r"\max(0, <x>)",
+    onnx="Relu",
+    kink=np.abs,
+)
+def relu(x):
+    """The rectifier max(0, x); its slope at 0 is taken as 0."""
+    return np.maximum(x, x.dtype.type(0) if hasattr(x, "dtype") else 0)
+
+
+@linear(
+    lambda g, c: np.where(c, g, g.dtype.type(0)),
+    lambda g, c: np.where(c, g.dtype.type(0), g),
+    flat=("c",),
+    shape=lambda c, a, b: broadcast_shape("where", c, a, b),
+    batch=aligned(0),
+    rewrite=lambda c, a, b: a if a.index == b.index and c.shape == () else None,
+    latex=r"\begin{cases} <a> & <c> \\ <b> & \text{otherwise} \end{cases}",
+    numpy=np.where,
+    onnx=lambda e, c, a, b: e.Where(e.Cast(c, to=e.type("bool")), a, b),
+    cases=[
+        Case(lambda r: r.random((2, 3)) < 0.5, (2, 3), (2, 3)),
+        Case(lambda r: r.random((4, 1)) < 0.5, (3,), (2, 1, 1)),
+        Case(lambda r: r.random(()) < 0.5, (), ()),
+    ],
+)
+def where_(c, a, b):
+    """Take a where c holds, else b."""
+    return np.where(c, a, b)
+
+
+@elementwise(
+    lambda x, low, high: np.logical_and(x > low, x < high).astype(x.dtype),
+    latex=r"\mathrm{clip}(<x>, <low>, <high>)",
+    onnx=lambda e, x, low, high: e.Min(e.Max(x, low), high),
+    flat=("low", "high"),
+    domain=((-2.0, 2.0), (-1.0, -0.5), (0.5, 1.0)),
+    kink=lambda x, low, high: np.minimum(np.abs(x - low), np.abs(x - high)),
+)
+def clamp(x, low, high):
+    """The number kept between two fixed bounds; its slope at and beyond them is taken as 0."""
+    return np.clip(x, low, high)
+
+
+@called_by(np.clip)
+def clip(x, low=None, high=None, *, min=None, max=None):  # noqa: A002 - NumPy's names
+    """The number kept between bounds, either of which may be missing."""
+    low, high = (min if low is None else low), (max if high is None else high)
+    if getattr(low, "active", False) or getattr(high, "active", False):
+        x = x if low is None else np.maximum(x, low)
+        return x if high is None else np.minimum(x, high)
+    return clamp(x, _limit(x, "min") if low is None else low, _limit(x, "max") if high is None else high)
+
+
+def _limit(x, end):
+    """Return the bound that leaves every number of a dtype alone."""
+    if np.issubdtype(x.dtype, np.inexact):
+        return -np.inf if end == "min" else np.inf
+    return getattr(np.iinfo(x.dtype), end)
+
+
+@linear(
+    lambda g, x: g.astype(x.dtype),
+    shape=lambda x, dtype: x.shape,
+    dtype=lambda x, dtype: dtype,
+    settle=lambda x, dtype: {"dtype": np.dtype(dtype)},
+    batch=aligned(0),
+    rewrite=lambda x, dtype: x if x.dtype == dtype else None,
+    latex="<x>",
+    onnx=lambda e, x, dtype: e.Cast(x, to=e.type(dtype)),
+    cases=[Case((2, 3), dtype="float64"), Case((), dtype="float64")],
+)
+def cast(x, *, dtype):
+    """The same numbers in another floating-point type."""
+    return np.asarray(x).astype(dtype)[()]
+
+
+@elementwise(why="whole numbers and truth values do not change but at jumps", onnx=lambda e, x, dtype: e.Cast(x, to=e.type(dtype)),
+    cases=[Case((2, 3), dtype="int64"), Case((), dtype="bool")],
+    settle=lambda x, dtype: {"dtype": np.dtype(dtype)},
+    kink=lambda x, **_: np.abs(x - np.round(x)))
+def discretise(x, *, dtype):
+    """The numbers as whole numbers or truth values."""
+    return np.asarray(x).astype(dtype)[()]
+
+
+@called_by(np.astype)
+def astype(x, dtype):
+    """The numbers in another type."""
+    dtype = np.dtype(dtype)
+    if dtype == x.dtype:
+        return x
+    return (cast if np.issubdtype(dtype, np.inexact) else discretise)(x, dtype=dtype)
+
+
+@elementwise(why="declared constant by whoever wrote it", latex="<x>", onnx="Identity")
+def stop_gradient(x):
+    """The number itself, as a constant: no derivative passes through.
+
+    Examples
+    --------
+    >>> import chainrule
+    >>> chainrule.grad(lambda x: x * stop_gradient(x))(3.0)
+    np.float64(3.0)
+    """
+    return np.positive(x)
+
+
+def _comparison(numpy, symbol, onnx):
+    """Declare a comparison of two numbers."""
+
+    def compare(a, b):
+        return numpy(a, b)
+
+    compare.__name__ = numpy.__name__
+    compare.__doc__ = f"Whether <a> {symbol} <b>, element by element."
+    return elementwise(
+        why=_TRUTH, latex=f"[<a> {symbol} <b>]", onnx=onnx, numpy=numpy,
+        kink=lambda a, b: np.abs(a - b),
+    )(compare)
+
+
+greater = _comparison(np.greater, ">", "Greater")
+greater_equal = _comparison(np.greater_equal, r"\ge", "GreaterOrEqual")
+less = _comparison(np.less, "<", "Less")
+less_equal = _comparison(np.less_equal, r"\le", "LessOrEqual")
+equal = _comparison(np.equal, "=", "Equal")
+not_equal = _comparison(np.not_equal, r"\ne", lambda e, a, b: e.Not(e.Equal(a, b)))
+
+
+def _logical(numpy, symbol, onnx):
+    """Declare a combination of two truth values."""
+
+    def combine(a, b):
+        return numpy(a, b)
+
+    combine.__name__ = numpy.__name__
+    combine.__doc__ = f"Whether <a> {symbol} <b>, element by element."
+    return elementwise(
+        why=_TRUTH, latex=rf"<a> {symbol} <b>", numpy=numpy,
+        onnx=lambda e, a, b: e.emit(
+            onnx, e.Cast(a, to=e.type("bool")), e.Cast(b, to=e.type("bool"))
+        ),
+    )(combine)
+
+
+logical_and = _logical(np.logical_and, r"\wedge", "And")
+logical_or = _logical(np.logical_or, r"\vee", "Or")
+logical_xor = _logical(np.logical_xor, r"\oplus", "Xor")
+
+
+@elementwise(
+    why=_TRUTH,
+    latex=r"\neg <x>",
+    onnx=lambda e, x: e.Not(e.Cast(x, to=e.type("bool"))),
+    numpy=np.logical_not,
+)
+def logical_not(x):
+    """Whether x is zero."""
+    return np.logical_not(x)
+
+
+@elementwise(why=_TRUTH, onnx="IsNaN", numpy=np.isnan)
+def isnan(x):
+    """Whether x is not a number."""
+    return np.isnan(x)
+
+
+@elementwise(why=_TRUTH, onnx="IsInf", numpy=np.isinf)
+def isinf(x):
+    """Whether x is infinite."""
+    return np.isinf(x)
+
+
+@called_by(np.isfinite)
+def isfinite(x):
+    """Whether x is a number and finite."""
+    return logical_not(logical_or(isnan(x), isinf(x)))
+
+
+def _on_truth_values(bitwise, logical):
+    """Let an operator such as & act on truth values, and refuse it on numbers."""
+
+    @called_by(bitwise)
+    def act(*xs):
+        if any(np.result_type(x) != np.bool_ for x in xs):
+            raise NoOpError(f"np.{bitwise.__name__} is traced on truth values alone.")
+        return logical(*xs)
+
+
+_on_truth_values(np.bitwise_and, logical_and)
+_on_truth_values(np.bitwise_or, logical_or)
+_on_truth_values(np.bitwise_xor, logical_xor)
+_on_truth_values(np.invert, logical_not)
+
+
+@called_by(np.heaviside)
+def heaviside(x, at_zero):
+    """The step from 0 to 1, with the value given at 0; it has no slope in x."""
+    return np.where(x == 0, at_zero, (x > 0).astype(np.result_type(x, at_zero)))
+
+
+@called_by(np.nan_to_num)
+def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
+    """The numbers with NaN and infinities replaced; replaced ones have no slope."""
+    limits = np.finfo(x.dtype)
+    x = np.where(np.isnan(x), nan, x)
+    x = np.where(x == np.inf, limits.max if posinf is None else posinf, x)
+    return np.where(x == -np.inf, limits.min if neginf is None else neginf, x)
+
+
+@called_by(np.zeros_like)
+def zeros_like(x, dtype=None, shape=None):
+    """Zeros of the same shape and type."""
+    return np.zeros(x.shape if shape is None else shape, dtype or x.dtype)
+
+
+@called_by(np.ones_like)
+def ones_like(x, dtype=None, shape=None):
+    """Ones of the same shape and type."""
+    return np.ones(x.shape if shape is None else shape, dtype or x.dtype)
+
+
+@called_by(np.full_like)
+def full_like(x, fill_value, dtype=None, shape=None):
+    """The same number everywhere, in an array of the same shape and type."""
+    shape = x.shape if shape is None else shape
+    if hasattr(fill_value, "tracer"):
+        return np.broadcast_to(fill_value.astype(dtype or x.dtype), shape)
+    return np.full(shape, fill_value, dtype or x.dtype)
+
+
+@called_by(np.shape)
+def shape(x):
+    """The lengths of the axes."""
+    return x.shape
+
+
+@called_by(np.ndim)
+def ndim(x):
+    """The number of axes."""
+    return x.ndim
+
+
+@called_by(np.size)
+def size(x, axis=None):
+    """The number of entries, or of those along an axis."""
+    return x.size if axis is None else x.shape[axis]
+
+
+@called_by(np.result_type)
+def result_type(*xs):
+    """NumPy's common dtype."""
+    return np.result_type(*[getattr(x, "dtype", x) for x in xs])

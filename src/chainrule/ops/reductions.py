@@ -1,0 +1,455 @@
+"""From an axis to a number: sums, extremes, products, and what is composed of them.
+
+Axes are settled before any rule sees them: a tuple, in order, counted from the front.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from chainrule.graph import Case
+from chainrule.ops.batching import shifted
+from chainrule.ops.declare import called_by, flat, floating, linear, rules
+from chainrule.ops.shapes import axes_of, one_axis
+
+_CASES = [
+    Case((2, 3)),
+    Case((2, 3), axis=(1,), keepdims=True),
+    Case((2, 3, 4), axis=(0, 2)),
+]
+
+
+def _settled(x, axis, keepdims):
+    return {"axis": axes_of(axis, x.ndim), "keepdims": bool(keepdims)}
+
+
+def _reduced(x, axis, keepdims):
+    if keepdims:
+        return tuple(1 if a in axis else n for a, n in enumerate(x.shape))
+    return tuple(n for a, n in enumerate(x.shape) if a not in axis)
+
+
+_REDUCTION = {"shape": _reduced, "settle": _settled, "batch": shifted(), "cases": _CASES}
+
+
+def restore(g, x, axis, keepdims):
+    """Return a reduced array with its axes back, of length 1."""
+    if keepdims:
+        return g
+    return np.reshape(g, tuple(1 if a in axis else n for a, n in enumerate(x.shape)))
+
+
+def count_along(x, axis):
+    """Return how many numbers of x a reduction over the axes takes together."""
+    return math.prod(x.shape[a] for a in axis)
+
+
+def _reduction_rules(slope):
+    """Return both modes of a reduction whose slope has the shape of its operand.
+
+    ``slope(x, y, axis)`` is given the output with its axes back.
+    """
+
+    def jvp(dx, x, y, axis, keepdims):
+        return np.sum(slope(x, restore(y, x, axis, keepdims), axis) * dx, axis, keepdims=keepdims)
+
+    def vjp(g, x, y, axis, keepdims):
+        return restore(g, x, axis, keepdims) * slope(x, restore(y, x, axis, keepdims), axis)
+
+    return {"jvp": jvp, "vjp": vjp}
+
+
+@linear(
+    lambda g, x, axis, keepdims: np.broadcast_to(restore(g, x, axis, keepdims), x.shape),
+    dtype=lambda x, axis, keepdims: np.sum(np.zeros(1, x.dtype)).dtype,
+    rewrite=lambda x, axis, keepdims: x if not axis else None,
+    latex=r"\sum <x>",
+    onnx=lambda e, x, axis, keepdims: e.ReduceSum(x, e.integers(axis), keepdims=int(keepdims)),
+    **_REDUCTION,
+)
+def sum_(x, *, axis=None, keepdims=False):
+    """The sum over axes."""
+    return np.sum(x, axis=axis, keepdims=keepdims)
+
+
+def _with_options(function, x, axis, dtype, keepdims, initial=None, where=None, neutral=None):
+    """Apply a reduction with the options that NumPy's have besides the axis."""
+    if dtype is not None:
+        x = x.astype(dtype)
+    if where is not None and where is not True:
+        x = np.where(where, x, neutral)
+    return function(x, axis=axis, keepdims=keepdims)
+
+
+@called_by(np.sum)
+def sum_with_options(x, axis=None, dtype=None, keepdims=False, initial=None, where=None):
+    """The sum over axes."""
+    total = _with_options(sum_, x, axis, dtype, keepdims, where=where, neutral=0)
+    return total if initial is None else total + initial
+
+
+@called_by((np.add, "reduce"))
+def add_reduce(x, axis=0, dtype=None, keepdims=False):
+    """The sum over an axis, the first if none is said."""
+    return sum_with_options(x, axis, dtype, keepdims)
+
+
+@linear(
+    lambda g, x, axis, keepdims: np.broadcast_to(
+        restore(g, x, axis, keepdims) / count_along(x, axis), x.shape
+    ),
+    latex=r"\overline{<x>}",
+    onnx=lambda e, x, axis, keepdims: e.ReduceMean(x, e.integers(axis), keepdims=int(keepdims)),
+    dtype=lambda x, axis, keepdims: floating(x),
+    **_REDUCTION,
+)
+def mean(x, *, axis=None, keepdims=False):
+    """The arithmetic mean over axes."""
+    return np.mean(x, axis=axis, keepdims=keepdims)
+
+
+@called_by(np.mean)
+def mean_with_options(x, axis=None, dtype=None, keepdims=False):
+    """The arithmetic mean over axes."""
+    return _with_options(mean, x, axis, dtype, keepdims)
+
+
+@called_by(np.average)
+def average(x, axis=None, weights=None, keepdims=False):
+    """The mean over axes, weighted if weights are given."""
+    if weights is None:
+        return mean(x, axis=axis, keepdims=keepdims)
+    if np.ndim(weights) == 1 and x.ndim > 1:
+        axis = one_axis(axis, x.ndim)
+        weights = np.reshape(weights, [-1 if a == axis else 1 for a in range(x.ndim)])
+    total = np.sum(np.broadcast_to(weights, x.shape), axis=axis, keepdims=keepdims)
+    return np.sum(x * weights, axis=axis, keepdims=keepdims) / total
+
+
+def _shared_extreme(x, y, axis):
+    """Return 1 over the number of ties where x is the extreme, else 0."""
+    is_extreme = (x == y).astype(x.dtype)
+    return is_extreme / np.sum(is_extreme, axis=axis, keepdims=True)
+
+
+def _gap(largest):
+    """Return the distance of the extreme from the next, the kink of max and min."""
+
+    def kink(x, axis=None, keepdims=False):
+        axes = axes_of(axis, x.ndim)
+        rows = np.moveaxis(x if largest else -x, axes, range(len(axes)))
+        rows = np.sort(rows.reshape(math.prod(x.shape[a] for a in axes), -1), axis=0)
+        return rows[-1] - rows[-2] if len(rows) > 1 else np.ones(1)
+
+    return kink
+
+
+@rules(
+    **_reduction_rules(_shared_extreme),
+    note="the slope goes to the largest; ties share it equally",
+    latex=r"\max <x>",
+    onnx=lambda e, x, axis, keepdims: e.ReduceMax(x, e.integers(axis), keepdims=int(keepdims)),
+    kink=_gap(largest=True),
+    **_REDUCTION,
+)
+def max_(x, *, axis=None, keepdims=False):
+    """The largest over axes; ties share its slope."""
+    return np.max(x, axis=axis, keepdims=keepdims)
+
+
+@rules(
+    **_reduction_rules(_shared_extreme),
+    note="the slope goes to the smallest; ties share it equally",
+    latex=r"\min <x>",
+    onnx=lambda e, x, axis, keepdims: e.ReduceMin(x, e.integers(axis), keepdims=int(keepdims)),
+    kink=_gap(largest=False),
+    **_REDUCTION,
+)
+def min_(x, *, axis=None, keepdims=False):
+    """The smallest over axes; ties share its slope."""
+    return np.min(x, axis=axis, keepdims=keepdims)
+
+
+@called_by(np.max, np.amax)
+def max_with_options(x, axis=None, keepdims=False, initial=None, where=None):
+    """The largest over axes."""
+    largest = _with_options(max_, x, axis, None, keepdims, where=where, neutral=-np.inf)
+    return largest if initial is None else np.maximum(largest, initial)
+
+
+@called_by(np.min, np.amin)
+def min_with_options(x, axis=None, keepdims=False, initial=None, where=None):
+    """The smallest over axes."""
+    smallest = _with_options(min_, x, axis, None, keepdims, where=where, neutral=np.inf)
+    return smallest if initial is None else np.minimum(smallest, initial)
+
+
+@called_by((np.maximum, "reduce"))
+def maximum_reduce(x, axis=0, keepdims=False):
+    """The largest over an axis, the first if none is said."""
+    return max_(x, axis=axis, keepdims=keepdims)
+
+
+@called_by((np.minimum, "reduce"))
+def minimum_reduce(x, axis=0, keepdims=False):
+    """The smallest over an axis, the first if none is said."""
+    return min_(x, axis=axis, keepdims=keepdims)
+
+
+@called_by(np.ptp)
+def ptp(x, axis=None, keepdims=False):
+    """The distance of the largest from the smallest."""
+    return max_(x, axis=axis, keepdims=keepdims) - min_(x, axis=axis, keepdims=keepdims)
+
+
+def _scanned(x, axis):
+    """Return the running products along an axis, made of products alone.
+
+    After the step of length k each place holds the product of the 2k numbers up to it
+    (Hillis and Steele, 1986). No division, so zeros are harmless in every derivative.
+    """
+    n, lead, k = x.shape[axis], (slice(None),) * axis, 1
+    while k < n:
+        earlier = x[(*lead, slice(None, n - k))]
+        later = x[(*lead, slice(k, None))]
+        x = np.concatenate([x[(*lead, slice(None, k))], later * earlier], axis=axis)
+        k *= 2
+    return x
+
+
+def _product_of_others(x, y, axis):
+    """Return for each number the product of all others along the axes, zeros or not."""
+    kept = [a for a in range(x.ndim) if a not in axis]
+    order = (*kept, *axis)
+    n = count_along(x, axis)
+    rows = np.reshape(np.transpose(x, order), (*[x.shape[a] for a in kept], n))
+    if n == 0:
+        return x
+    one = np.ones((*rows.shape[:-1], 1), x.dtype)
+    last = rows.ndim - 1
+    before = _scanned(np.concatenate([one, rows[..., : n - 1]], axis=-1), last)
+    after = np.flip(
+        _scanned(np.concatenate([one, np.flip(rows[..., 1:], -1)], axis=-1), last), -1
+    )
+    others = np.reshape(before * after, tuple(x.shape[a] for a in order))
+    return np.transpose(others, tuple(order.index(a) for a in range(x.ndim)))
+
+
+@rules(
+    **_reduction_rules(_product_of_others),
+    note="the slope at a number is the product of all others, so zeros are harmless",
+    dtype=lambda x, axis, keepdims: np.prod(np.ones(1, x.dtype)).dtype,
+    latex=r"\prod <x>",
+    onnx=lambda e, x, axis, keepdims: e.ReduceProd(x, e.integers(axis), keepdims=int(keepdims)),
+    **_REDUCTION,
+)
+def prod(x, *, axis=None, keepdims=False):
+    """The product over axes; right with zeros in it, to any order."""
+    return np.prod(x, axis=axis, keepdims=keepdims)
+
+
+@called_by(np.prod)
+def prod_with_options(x, axis=None, dtype=None, keepdims=False, initial=None, where=None):
+    """The product over axes."""
+    product = _with_options(prod, x, axis, dtype, keepdims, where=where, neutral=1)
+    return product if initial is None else product * initial
+
+
+@called_by((np.multiply, "reduce"))
+def multiply_reduce(x, axis=0, dtype=None, keepdims=False):
+    """The product over an axis, the first if none is said."""
+    return prod_with_options(x, axis, dtype, keepdims)
+
+
+@called_by(np.cumprod, np.cumulative_prod, (np.multiply, "accumulate"))
+def cumprod(x, axis=None):
+    """The running products along an axis; right with zeros in it, to any order."""
+    if axis is None:
+        x, axis = np.ravel(x), 0
+    return _scanned(x, one_axis(axis, x.ndim))
+
+
+@linear(
+    lambda g, axis: np.flip(cumsum(np.flip(g, axis), axis=axis), axis),
+    shape=lambda x, axis: x.shape,
+    dtype=lambda x, axis: np.cumsum(np.zeros(1, x.dtype)).dtype,
+    settle=lambda x, axis: {"axis": one_axis(axis, x.ndim)},
+    batch=shifted(),
+    latex=r"\mathrm{cumsum}(<x>)",
+    onnx=lambda e, x, axis: e.CumSum(x, e.integer(axis)),
+    cases=[Case((2, 3), axis=1), Case((4,), axis=0)],
+)
+def cumsum(x, *, axis):
+    """The running sums along an axis."""
+    return np.cumsum(x, axis)
+
+
+@called_by(np.cumsum, np.cumulative_sum, (np.add, "accumulate"))
+def cumsum_of(x, axis=None):
+    """The running sums along an axis, or along all numbers."""
+    return cumsum(np.ravel(x), axis=0) if axis is None else cumsum(x, axis=axis)
+
+
+@called_by(np.diff)
+def diff(x, n=1, axis=-1):
+    """The differences of neighbours along an axis, n times."""
+    lead = (slice(None),) * one_axis(axis, x.ndim)
+    for _ in range(n):
+        x = x[(*lead, slice(1, None))] - x[(*lead, slice(None, -1))]
+    return x
+
+
+def _shares(x, y, axis):
+    """Return e^(x - y), the share of each number in the sum; 0 in a sum of nothing."""
+    return np.exp(x - np.where(np.isinf(y), 0, y))
+
+
+@rules(
+    **_reduction_rules(_shares),
+    note="its slope is the softmax",
+    dtype=lambda x, axis, keepdims: floating(x),
+    latex=r"\log \sum e^{<x>}",
+    onnx=lambda e, x, axis, keepdims: e.ReduceLogSumExp(
+        x, e.integers(axis), keepdims=int(keepdims)
+    ),
+    **_REDUCTION,
+)
+def logsumexp(x, *, axis=None, keepdims=False):
+    """The logarithm of the sum of exponentials; the largest is taken out, so nothing overflows."""
+    top = np.max(x, axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, top.dtype.type(0))
+    with np.errstate(divide="ignore"):
+        y = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    axes = axes_of(axis, np.ndim(x))
+    return y if keepdims else np.squeeze(y, axes)[()]
+
+
+@called_by((np.logaddexp, "reduce"))
+def logaddexp_reduce(x, axis=0, keepdims=False):
+    """The logarithm of the sum of exponentials over an axis, the first if none is said."""
+    return logsumexp(x, axis=axis, keepdims=keepdims)
+
+
+@called_by(np.var)
+def var(x, axis=None, dtype=None, ddof=0, keepdims=False, *, correction=None):
+    """The mean squared distance from the mean over axes; divided by n - ddof."""
+    if dtype is not None:
+        x = x.astype(dtype)
+    axes = axes_of(axis, np.ndim(x))
+    distance = x - mean(x, axis=axes, keepdims=True)
+    divisor = count_along(x, axes) - (ddof if correction is None else correction)
+    return sum_(distance * distance, axis=axes, keepdims=keepdims) / np.maximum(divisor, 0)
+
+
+@called_by(np.std)
+def std(x, axis=None, dtype=None, ddof=0, keepdims=False, *, correction=None):
+    """The root of the variance; its slope at 0 is taken as 0."""
+    return root_of_sum(var(x, axis, dtype, ddof, keepdims, correction=correction))
+
+
+def root_of_sum(x):
+    """Return the square root with slope 0 at 0, where a sum of squares has its least value."""
+    is_zero = x == 0
+    return np.where(is_zero, 0, np.sqrt(np.where(is_zero, 1, x)))
+
+
+def _position(function, onnx):
+    """Declare the position of an extreme along an axis."""
+
+    def position(x, *, axis=None, keepdims=False):
+        return function(x, axis=axis, keepdims=keepdims)
+
+    def shape(x, axis, keepdims):
+        return _reduced(x, tuple(range(x.ndim)) if axis is None else (axis,), keepdims)
+
+    position.__name__ = function.__name__
+    position.__doc__ = f"The position of the {function.__name__[3:]}imum along an axis."
+    return flat(
+        "a position does not change but at jumps",
+        shape=shape,
+        dtype=lambda *_, **__: np.intp,
+        settle=lambda x, axis, keepdims: {
+            "axis": None if axis is None else one_axis(axis, x.ndim),
+            "keepdims": bool(keepdims),
+        },
+        batch=_position_batch,
+        latex=rf"\mathrm{{{function.__name__}}} <x>",
+        onnx=lambda e, x, axis, keepdims: e.emit(
+            onnx,
+            e.Reshape(x, e.integers([-1])) if axis is None else x,
+            axis=axis or 0,
+            keepdims=int(keepdims and axis is not None),
+        ),
+        numpy=function,
+        cases=[Case((2, 3), axis=1), Case((2, 3)), Case((2, 3), axis=0, keepdims=True)],
+    )(position)
+
+
+def _position_batch(op, n, xs, batched, attributes):
+    (x,), axis = xs, attributes["axis"]
+    if axis is not None:
+        return op(x, axis=axis + 1, keepdims=attributes["keepdims"])
+    found = op(np.reshape(x, (n, -1)), axis=1)
+    return np.reshape(found, (n, *[1] * (x.ndim - 1))) if attributes["keepdims"] else found
+
+
+argmax = _position(np.argmax, "ArgMax")
+argmin = _position(np.argmin, "ArgMin")
+
+
+@flat(
+    "an order does not change but at jumps",
+    shape=lambda x, axis: x.shape,
+    dtype=lambda x, axis: np.intp,
+    settle=lambda x, axis: {"axis": one_axis(axis, x.ndim)},
+    batch=shifted(),
+    latex=r"\mathrm{argsort}(<x>)",
+    onnx=lambda e, x, axis: e.TopK(
+        x, e.integers([x.shape[axis]]), axis=axis, largest=0, output=1
+    ),
+    cases=[Case((2, 3), axis=1), Case((4,), axis=0)],
+)
+def argsort(x, *, axis):
+    """The positions that put an axis in order; equal numbers stay as they stand."""
+    return np.argsort(x, axis=axis, kind="stable")
+
+
+@called_by(np.argsort)
+def argsort_of(x, axis=-1, kind=None, *, stable=None):
+    """The positions that put an axis in order."""
+    return argsort(np.ravel(x), axis=0) if axis is None else argsort(x, axis=axis)
+
+
+@called_by(np.sort)
+def sort(x, axis=-1, kind=None, *, stable=None):
+    """An axis in order: each slope goes back to where its number stood."""
+    if axis is None:
+        x, axis = np.ravel(x), 0
+    return np.take_along_axis(x, argsort_of(x, axis), axis=axis)
+
+
+@called_by(np.median)
+def median(x, axis=None, keepdims=False):
+    """The middle number, or the mean of the two in the middle."""
+    axes = axes_of(axis, x.ndim)
+    n = count_along(x, axes)
+    kept = [a for a in range(x.ndim) if a not in axes]
+    rows = np.reshape(np.transpose(x, (*kept, *axes)), (*[x.shape[a] for a in kept], n))
+    middle = np.mean(np.sort(rows, axis=-1)[..., (n - 1) // 2 : n // 2 + 1], axis=-1)
+    return np.reshape(middle, _reduced(x, axes, keepdims))
+
+
+def _truth(function, sign):
+    @called_by(function)
+    def holds(x, axis=None, keepdims=False):
+        truth = (x != 0).astype(np.int64)
+        return sign(truth, axis=axis, keepdims=keepdims) == 1
+
+    holds.__doc__ = f"Whether {function.__name__} of the numbers along the axes are true."
+    return holds
+
+
+all_ = _truth(np.all, min_)
+any_ = _truth(np.any, max_)
