@@ -59,7 +59,7 @@ environment: .venv/stamp ## Make .venv and nothing more
 	@:
 
 clean: ## Remove the environments and everything that was built
-	@rm -rf .venv .venv-* site dist .coverage* htmlcov
+	@rm -rf .venv* site dist .coverage* htmlcov
 	@rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find src tests tools peers benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 

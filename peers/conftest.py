@@ -14,7 +14,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     reports = [
         r for key in ("passed", "failed", "skipped") for r in terminalreporter.stats.get(key, [])
     ]
-    print_counts(terminalreporter, compare, names_of(reports))
+    if names := names_of(reports):
+        print_counts(terminalreporter, compare, names)
 
 
 def names_of(reports: list[Any]) -> list[str]:

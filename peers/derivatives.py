@@ -1,8 +1,9 @@
-"""Value, gradient and second derivative of one sample, by PyTorch and by chainrule.
+"""Value, gradient, forward mode and second derivative of one sample, by both sides.
 
 Both sides pull the same fixed cotangents back, and differentiate the gradient's inner
-product with the same fixed probes once more.  A *finding* is the list of arrays that
-one side has for one of the three.
+product with the same fixed probes once more.  Our forward mode pushes the probes, and its
+inner product with the cotangents has to be that of PyTorch's gradient with the probes.  A
+*finding* is the list of arrays that one side has for one of these checks.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from peers.records import Sample
 
-CHECKS = ("value", "gradient", "second")
+CHECKS = ("value", "gradient", "forward", "second")
 
 
 def fixed(shapes: list[tuple[int, ...]], seed: int) -> list[np.ndarray]:
@@ -36,7 +37,10 @@ def leaves(tree: Any) -> list[Any]:
 
 
 def by_torch(record: Any, sample: Sample, *, second: bool) -> dict[str, list[np.ndarray]]:
-    """Return PyTorch's findings; of a result with indices in it, the floating part."""
+    """Return PyTorch's findings; of a result with indices in it, the floating part.
+
+    A result of lower precision is left out of ``forward``: the two modes round apart.
+    """
     tensors = [torch.tensor(a, requires_grad=record.supports_autograd) for a in sample.arrays]
     outputs = [leaf for leaf in leaves(sample.call_torch(record, tensors)) if torch.is_tensor(leaf)]
     outputs = [leaf for leaf in outputs if leaf.is_floating_point()] or outputs
@@ -47,10 +51,12 @@ def by_torch(record: Any, sample: Sample, *, second: bool) -> dict[str, list[np.
         if leaf.requires_grad
     ]
     gradient = pulled_back(pulled, tensors, again=second)
+    probes = fixed([a.shape for a in sample.arrays], seed=2)
+    total = sum((g * torch.tensor(v)).sum() for g, v in zip(gradient, probes, strict=True))
     found = {"value": outputs, "gradient": gradient}
+    if all(leaf.dtype == torch.float64 for leaf in outputs):
+        found["forward"] = [total]
     if second:
-        probes = fixed([a.shape for a in sample.arrays], seed=2)
-        total = sum((g * torch.tensor(v)).sum() for g, v in zip(gradient, probes, strict=True))
         steeper = [(total, torch.tensor(1.0, dtype=torch.float64))] if total.requires_grad else []
         found["second"] = pulled_back(steeper, tensors, again=False)
     return {check: [leaf.detach().numpy(force=True) for leaf in found[check]] for check in found}
@@ -91,9 +97,16 @@ def by_chainrule(word: Callable[..., Any], sample: Sample) -> dict[str, Callable
         probes = fixed([a.shape for a in sample.arrays], seed=2)
         return sum(np.sum(g * v) for g, v in zip(gradient(*arrays), probes, strict=True))
 
+    def pushed() -> list[Any]:
+        probes = fixed([a.shape for a in sample.arrays], seed=2)
+        value, tangent = chainrule.jvp(function, sample.arrays, tuple(probes))
+        cotangents = fixed([np.shape(leaf) for leaf in leaves(value)], seed=1)
+        return [sum(np.sum(g * v) for g, v in zip(cotangents, leaves(tangent), strict=True))]
+
     everything = tuple(range(len(sample.arrays)))
     return {
         "value": lambda: leaves(chainrule.vjp(function, *sample.arrays)[0]),
         "gradient": lambda: list(gradient(*sample.arrays)),
+        "forward": pushed,
         "second": lambda: list(chainrule.grad(slope, argnums=everything)(*sample.arrays)),
     }

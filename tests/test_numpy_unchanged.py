@@ -442,7 +442,7 @@ def test_value_and_derivatives(case):
     tangents = tuple(rng.normal(size=x.shape) for x in inputs)
 
     value, pull = cr.vjp(case.function, *inputs)
-    assert type(value) in {np.ndarray, np.float64}
+    assert type(value) is type(expected)
     assert value.shape == np.shape(expected)
     assert_allclose(value, expected, rtol=1e-14, atol=1e-15)
 
@@ -492,6 +492,9 @@ def test_float32_stays_float32(case):
     assert_allclose(value, expected, rtol=1e-6, atol=1e-6)
 
 
+point = np.array([0.5, 1.5, 2.5])
+
+
 class TestConcreteArguments:
     """What nothing differentiates stays, or falls through to, plain NumPy."""
 
@@ -528,6 +531,26 @@ class TestConcreteArguments:
         gradient = cr.grad(lambda x: np.sum(x * table[x > 0.5]) + table[np.argmax(x)] * x[0])
         assert_array_equal(gradient(np.array([1.0, 2.0])), [10 + 20, 20])
 
+    @pytest.mark.parametrize(
+        ("ask", "answer"),
+        [
+            pytest.param(lambda x: np.allclose(x, x), True, id="allclose"),
+            pytest.param(lambda x: np.array_equal(x, -x), False, id="array_equal"),
+            pytest.param(lambda x: np.isclose(x, 0.5).sum(), 1, id="isclose"),
+            pytest.param(lambda x: np.isfinite(x).all(), True, id="isfinite"),
+            pytest.param(np.count_nonzero, 3, id="count_nonzero"),
+            pytest.param(lambda x: np.nonzero(x)[0][-1], 2, id="nonzero"),
+            pytest.param(lambda x: f"{x[0]:.2f}", "0.50", id="format"),
+            pytest.param(lambda x: np.result_type(x, np.float32), np.float64, id="result_type"),
+        ],
+    )
+    def test_questions_about_a_traced_value_lose_no_derivative(self, ask, answer):
+        def f(x):
+            assert ask(x) == answer
+            return np.sum(x)
+
+        assert_array_equal(cr.grad(f)(point), np.ones(3))
+
     def test_lists_and_nested_lists(self):
         x = np.ones((2, 2))
         assert_array_equal(cr.grad(lambda x: np.sum([1.0, 2.0] * x))(x), [[1, 2], [1, 2]])
@@ -557,27 +580,36 @@ class TestLaterWrites:
         assert_array_equal(pull(np.ones(2))[0], expected)
 
 
-point = np.array([0.5, 1.5, 2.5])
-
-
 @pytest.mark.parametrize(
     ("f", "name", "nearest"),
     [
         (np.nancumsum, "np.nancumsum", "np.cumsum"),
         (np.nanprod, "np.nanprod", "np.prod"),
         (lambda x: x[np.nanargmax(x)], "np.nanargmax", "np.argmax"),
-        (lambda x: np.linalg.eigvalsh(np.outer(x, x)), "eigvalsh", "np."),
+        (lambda x: np.linalg.eigvalsh(np.outer(x, x)), "np.linalg.eigvalsh", "np."),
         (np.hypot.reduce, "np.hypot.reduce", "np."),
+        (lambda x: np.exp(x, where=x > 1), "np.exp", "where"),
+        (lambda x: np.mean(x, where=x > 1), "np.mean", "where"),
         (lambda x: np.subtract.outer(x, x), "np.subtract.outer", "np.subtract"),
         (scipy.special.gammaln, "gammaln", "np."),
     ],
-    ids="nancumsum nanprod nanargmax eigvalsh reduce outer gammaln".split(),
+    ids=[
+        "nancumsum",
+        "nanprod",
+        "nanargmax",
+        "eigvalsh",
+        "reduce",
+        "exp where",
+        "mean where",
+        "outer",
+        "gammaln",
+    ],
 )
-def test_no_op_names_the_function_and_the_nearest(f, name, nearest):
+def test_no_op_names_the_function_and_what_there_is(f, name, nearest):
     with pytest.raises(NoOpError) as caught:
         cr.grad(lambda x: np.sum(f(x)))(point)
     assert name in caught.value.what
-    assert nearest in caught.value.advice
+    assert nearest in str(caught.value)
     assert "test_numpy_unchanged.py:" in str(caught.value)
 
 
@@ -586,7 +618,7 @@ def test_no_op_names_the_function_and_the_nearest(f, name, nearest):
     [
         (lambda x: np.array([x[0], x[1]]), "np.stack"),
         (lambda x: np.array([x[0], 1.0], dtype=object), "np.stack"),
-        (lambda x: np.asarray(x), "np."),
+        (np.asarray, "np."),
         (lambda x: fixed(x, 3)[x], "np.take"),
         (lambda x: fixed(x, 3).dot(x), "np.dot"),
         (lambda x: math.sin(x[0]), "np.sin"),
@@ -594,7 +626,7 @@ def test_no_op_names_the_function_and_the_nearest(f, name, nearest):
         (lambda x: x[0].item(), "stop_gradient"),
         (lambda x: x.tolist(), "stop_gradient"),
     ],
-    ids="array object asarray index dot math float item tolist".split(),
+    ids=["array", "object", "asarray", "index", "dot", "math", "float", "item", "tolist"],
 )
 def test_a_lost_derivative_is_an_error_with_a_way_out(f, instead):
     with pytest.raises(ConversionError) as caught:
@@ -640,7 +672,7 @@ def add_into_array(x):
         lambda x: x.sort(),
         lambda x: x.fill(0.0),
     ],
-    ids="element slice += out sum-out at copyto sort fill".split(),
+    ids=["element", "slice", "+=", "out", "out of sum", "add.at", "copyto", "sort", "fill"],
 )
 def test_in_place_writes_are_errors(write):
     """Writing to a traced value, or a traced value into an array, would lose a derivative."""

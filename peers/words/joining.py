@@ -9,11 +9,28 @@ import numpy as np
 
 from peers.words.table import enter_word, word
 
-for _name in ("hstack", "vstack", "dstack", "column_stack"):
+for _name in ("hstack", "vstack", "column_stack"):
     enter_word(_name, getattr(np, _name))
 
-for _name in ("hsplit", "vsplit", "dsplit"):
-    enter_word(_name, getattr(np, _name))
+
+@word("dstack")
+def dstack(inputs: Any) -> Any:
+    return np.concatenate([atleast_3d(x) for x in inputs], axis=2)
+
+
+@word("hsplit")
+def hsplit(input: Any, parts: Any) -> Any:
+    return np.split(input, parts, axis=min(input.ndim - 1, 1))
+
+
+@word("vsplit")
+def vsplit(input: Any, parts: Any) -> Any:
+    return np.split(input, parts, axis=0)
+
+
+@word("dsplit")
+def dsplit(input: Any, parts: Any) -> Any:
+    return np.split(input, parts, axis=2)
 
 
 @word("cat")
@@ -28,19 +45,22 @@ def stack(inputs: Any, dim: int = 0) -> Any:
     return np.stack(inputs, axis=dim)
 
 
-@word("atleast_1d")
-def atleast_1d(input: Any) -> Any:
-    return np.atleast_1d(*input) if isinstance(input, list) else np.atleast_1d(input)
+def one_or_each(function: Any) -> Any:
+    """Return the word that applies a function to an array, or to each of a list."""
+    return lambda input: (
+        [function(x) for x in input] if isinstance(input, list) else function(input)
+    )
 
 
-@word("atleast_2d")
-def atleast_2d(input: Any) -> Any:
-    return np.atleast_2d(*input) if isinstance(input, list) else np.atleast_2d(input)
-
-
-@word("atleast_3d")
 def atleast_3d(input: Any) -> Any:
-    return np.atleast_3d(*input) if isinstance(input, list) else np.atleast_3d(input)
+    """Give a vector its one axis in the middle, and a matrix its two in front."""
+    ahead = (None,) * (input.ndim < 2)
+    return input[(*ahead, ..., *(None,) * (3 - input.ndim - len(ahead)))]
+
+
+enter_word("atleast_1d", one_or_each(np.atleast_1d))
+enter_word("atleast_2d", one_or_each(np.atleast_2d))
+enter_word("atleast_3d", one_or_each(atleast_3d))
 
 
 @word("block_diag")
@@ -59,13 +79,20 @@ def block_diag(*blocks: Any) -> Any:
 def cartesian_prod(*inputs: Any) -> Any:
     if len(inputs) == 1:
         return inputs[0]
-    grids = np.meshgrid(*inputs, indexing="ij")
-    return np.stack([np.ravel(grid) for grid in grids], axis=1)
+    return np.stack([np.ravel(grid) for grid in meshgrid(*inputs, indexing="ij")], axis=1)
 
 
 @word("meshgrid/variadic_tensors")
 def meshgrid(*inputs: Any, indexing: str) -> Any:
-    return np.meshgrid(*(np.atleast_1d(x) for x in inputs), indexing=indexing)
+    """Spread each vector along an axis of its own; ``xy`` turns the first two axes."""
+    vectors = [np.atleast_1d(x) for x in inputs]
+    sizes = tuple(x.shape[0] for x in vectors)
+    grids = [
+        np.broadcast_to(x[(slice(None), *(None,) * (len(vectors) - 1 - i))], sizes)
+        for i, x in enumerate(vectors)
+    ]
+    turned = indexing == "xy" and len(vectors) > 1
+    return [np.swapaxes(grid, 0, 1) for grid in grids] if turned else grids
 
 
 @word("meshgrid/list_of_tensors")

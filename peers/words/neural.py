@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import ops
+from chainrule import ops, stop_gradient
 from peers.words.axes import at_least_one_axis
 from peers.words.table import UnsayableError, enter_word, word
 
@@ -142,11 +142,15 @@ def layer_norm(
 
 @word("native_layer_norm")
 def native_layer_norm(input: Any, shape: Any, weight: Any, bias: Any, eps: float) -> Any:
-    """Normalise over the last axes; mean and inverse deviation come along."""
+    """Normalise over the last axes; mean and inverse deviation come along, without a slope."""
     axis = tuple(range(-len(shape), 0))
     normal, mean, inverse = standardise(input, axis, eps)
     normal = normal if weight is None else normal * weight
-    return (normal if bias is None else normal + bias), mean, inverse
+    return (
+        normal if bias is None else normal + bias,
+        stop_gradient(mean),
+        stop_gradient(inverse),
+    )
 
 
 def standardise(input: Any, axis: Any, eps: float) -> tuple[Any, Any, Any]:
@@ -211,12 +215,15 @@ def batch_norm(
 
 @word("native_batch_norm", "_native_batch_norm_legit")
 def native_batch_norm(input: Any, weight: Any, bias: Any, *rest: Any) -> Any:
-    """Normalise each channel by the batch, or by given statistics when not training."""
+    """Normalise each channel by the batch, or by given statistics when not training.
+
+    The batch's statistics come along, without a slope.
+    """
     *given, training, _momentum, eps = rest
     if training:
         axis = (0, *range(2, input.ndim))
         normal, mean, inverse = standardise(input, axis, eps)
-        return scaled(normal, weight, bias), np.ravel(mean), np.ravel(inverse)
+        return scaled(normal, weight, bias), *(stop_gradient(np.ravel(x)) for x in (mean, inverse))
     mean, var = (along_channels(x, input.ndim) for x in given)
     normal = (input - mean) / np.sqrt(var + eps)
     return scaled(normal, weight, bias), np.zeros(0), np.zeros(0)

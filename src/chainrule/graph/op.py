@@ -154,7 +154,7 @@ class Op:
         for x in operands:
             if type(x) is Value and (tracer is None or x.tracer.level > tracer.level):
                 tracer = x.tracer
-        if not self.variadic and len(operands) > len(self.operands):
+        if len(operands) > len(self.operands) and not self.variadic:
             operands, attributes = self._by_position(operands, attributes)
         if tracer is None:
             return self.forward(*operands, **attributes)
@@ -211,6 +211,11 @@ class Op:
             return error.located(*facts, f"at {where}")
         kind = AxisError if isinstance(error, IndexError) else ShapeError
         return kind(f"{self.name}: {error}", *facts, f"at {where}")
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The names that a call may use, operands first."""
+        return {**dict.fromkeys(self.operands, REQUIRED), **self.attributes}
 
     @property
     def signature(self) -> str:

@@ -60,12 +60,12 @@ class Tracer:
 
     def constant(self, number: Any) -> Value:
         """Add a constant; an array is copied, so that its owner may write to it."""
-        if type(number) is not Value:
-            number = np.array(number) if np.ndim(number) else np.asarray(number)[()]
-        if number.dtype == object:
-            raise OutputError(
-                f"an array of objects cannot be traced: {number!r}.", f"at {user_line()}"
-            )
+        if not isinstance(number, np.generic | Value):
+            number = np.array(number)[()]
+            if number.dtype == object:
+                raise OutputError(
+                    f"an array of objects cannot be traced: {number!r}.", f"at {user_line()}"
+                )
         value = self._append(Node(None, (), {}, number.shape, number.dtype), number, False)
         self.graph.constants[value.index] = number
         return value
@@ -90,17 +90,20 @@ class Tracer:
         operands = self._typed(op, operands)
         xs = [x.number if type(x) is Value and x.tracer is self else x for x in operands]
         try:
-            settled = op.complete(xs, attributes) if op.attributes or attributes else {}
-            y = self.compute(op, xs, settled)
+            if op.attributes or attributes:
+                attributes = op.complete(xs, attributes)
+            y = self.compute(op, xs, attributes)
         except (ValueError, IndexError, OverflowError) as error:
             raise op.blame(error, xs, attributes, where) from error
         if not (op.differentiable or self.keep_flat):
             return y
-        values = [self.lift(x) for x in operands]
-        active = op.differentiable and any(x.active for x in values)
-        inputs = tuple([x.index for x in values])
-        node = Node(op, inputs, settled, y.shape, y.dtype, where, origin)
-        return self._append(node, y, active)
+        inputs, active = [], False
+        for x in operands:
+            value = x if type(x) is Value and x.tracer is self else self.constant(x)
+            inputs.append(value.index)
+            active = active or value.active
+        node = Node(op, tuple(inputs), attributes, y.shape, y.dtype, where, origin)
+        return self._append(node, y, active and op.differentiable)
 
     def compute(self, op: Op, xs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
         """Return the number of a call."""
@@ -118,20 +121,32 @@ class Tracer:
         return Value(self, len(nodes) - 1, number, active)
 
     def _typed(self, op: Op, operands: Sequence[Any]) -> Sequence[Any]:
-        """Give Python scalars the dtype that NumPy's promotion gives them beside the others."""
-        if not any(type(x) in _SCALARS for x in operands):
-            return [x if hasattr(x, "shape") else np.asarray(x) for x in operands]
-        operands = [x if hasattr(x, "shape") or type(x) in _SCALARS else np.asarray(x)
-                    for x in operands]
+        """Return operands that all have a dtype; Python's scalars take that of the others.
+
+        NumPy's promotion gives a Python scalar the type of the arrays beside it. Operands
+        without a derivative (masks, places) have no say in it.
+        """
+        for x in operands:
+            if not isinstance(x, Value | np.ndarray | np.generic):
+                break
+        else:
+            return operands
+        arrays = [
+            x if type(x) in _SCALARS or hasattr(x, "dtype") else np.asarray(x) for x in operands
+        ]
         voters = [
             x if type(x) in _SCALARS else x.dtype
-            for k, x in enumerate(operands)
+            for k, x in enumerate(arrays)
             if not op.is_flat(k)
         ]
-        dtype = np.result_type(*voters) if voters else np.dtype(np.float64)
+        dtype = np.result_type(*voters) if voters else None
         return [
-            (np.asarray(x)[()] if op.is_flat(k) else dtype.type(x)) if type(x) in _SCALARS else x
-            for k, x in enumerate(operands)
+            x
+            if type(x) not in _SCALARS
+            else np.asarray(x)[()]
+            if dtype is None or op.is_flat(k)
+            else dtype.type(x)
+            for k, x in enumerate(arrays)
         ]
 
 

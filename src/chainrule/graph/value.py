@@ -10,6 +10,7 @@ abbreviate, and nothing about any op is known here.
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import operator
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -27,7 +28,7 @@ from chainrule.graph.graph import Spec
 from chainrule.graph.where import user_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from chainrule.graph.trace import Tracer
 
@@ -261,14 +262,19 @@ def _by_position(
 
     ``np.sum(a=x)`` and ``np.clip(x, a_min=0)`` reach us by NumPy's own parameter names.
     """
-    ours = inspect.signature(call).parameters
-    if all(name in ours for name in options):
+    if options.keys() <= _parameters(call).keys():
         return args, options
-    names = list(inspect.signature(function).parameters)
+    names = list(_parameters(function))
     args, options = list(args), dict(options)
     while len(args) < len(names) and names[len(args)] in options:
         args.append(options.pop(names[len(args)]))
     return args, {name: x for name, x in options.items() if x is not np._NoValue}
+
+
+@functools.cache
+def _parameters(function: Callable[..., Any]) -> Mapping[str, Any]:
+    """Return the parameters of a function of NumPy or of what stands for it."""
+    return getattr(function, "parameters", None) or inspect.signature(function).parameters
 
 
 def _fall_through(

@@ -204,7 +204,7 @@ def value_and_grad(
         run = _run(f, args, options, positions)
         y, extra = _with_extra(run.y) if has_aux else (run.y, None)
         y = _scalar(run, y)
-        found = run.pull({y.index: _one(y)}) if _is_of(run, y) else {}
+        found = run.pull({y.index: _one_like(y.number)}) if _is_of(run, y) else {}
         used: set[int] = set()
         gradients = tuple(run.gradient(run.arguments[k], found, used) for k in positions)
         gradient = gradients[0] if isinstance(argnums, int) else gradients
@@ -222,7 +222,10 @@ def _with_extra(y: Any) -> tuple[Any, Any]:
     return y
 
 
-def _one(y: Value) -> Any:
+def _one_like(y: Any) -> Any:
+    """Return the cotangent to start from, 1, on the level of y, so that all is recorded there."""
+    if type(y) is Value:
+        return y.tracer.constant(_one_like(y.number))
     return y.dtype.type(1)
 
 

@@ -82,11 +82,24 @@ def _simplest(tracer: ShapeTracer, node: Node, xs: list[Value]) -> Value:
     if xs and all(x.index in constants for x in xs) and Spec(node.shape).size <= _LARGEST_FOLDED:
         with np.errstate(all="ignore"):
             return tracer.constant(op(*[constants[x.index] for x in xs], **node.attributes))
-    if op.rewrite is not None:
-        simpler = op.rewrite(*xs, **node.attributes)
-        if simpler is not None and (simpler.shape, simpler.dtype) == (node.shape, node.dtype):
-            return simpler  # type: ignore[no-any-return]
-    return tracer.append(node, xs)
+    simpler = _rewrite(node, xs)
+    if simpler is None:
+        return tracer.append(node, xs)
+    while True:  # what a rewrite made may be rewritten in turn
+        made = tracer.graph.nodes[simpler.index]
+        again = _rewrite(made, [tracer.value(i) for i in made.inputs])
+        if again is None:
+            return simpler
+        simpler = again
+
+
+def _rewrite(node: Node, xs: list[Value]) -> Value | None:
+    """Return what the op's own rewrite makes of a node, if it is the same to the bit."""
+    if node.op is None or node.op.rewrite is None:
+        return None
+    simpler: Value | None = node.op.rewrite(*xs, **node.attributes)
+    same = simpler is not None and (simpler.shape, simpler.dtype) == (node.shape, node.dtype)
+    return simpler if same else None
 
 
 def _frozen(x: Any) -> Any:
