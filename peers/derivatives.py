@@ -81,12 +81,19 @@ def pulled_back(
     )
 
 
-def by_chainrule(word: Callable[..., Any], sample: Sample) -> dict[str, Callable[[], list[Any]]]:
-    """Return how to get each finding of ours; what raises, raises when it is asked for."""
+def as_function(word: Callable[..., Any], sample: Sample) -> Callable[..., Any]:
+    """Return a sample's call as a function of its differentiated arrays, truths as numbers."""
 
     def function(*arrays: Any) -> Any:
         outputs = [1.0 * leaf for leaf in leaves(sample.call(word, arrays))]
         return tuple(outputs) if len(outputs) > 1 else outputs[0]
+
+    return function
+
+
+def by_chainrule(word: Callable[..., Any], sample: Sample) -> dict[str, Callable[[], list[Any]]]:
+    """Return how to get each finding of ours; what raises, raises when it is asked for."""
+    function = as_function(word, sample)
 
     def gradient(*arrays: Any) -> tuple[Any, ...]:
         value, pull = chainrule.vjp(function, *arrays)

@@ -1,13 +1,14 @@
 """Every error that chainrule raises on purpose, each with a code and a page of its own.
 
 An error answers four questions in plain values: what happened, with which values, what was
-expected, and what to do. The code leads to ``docs/errors/<code>.md``. The tree::
+expected, and what to do; and it names the line of the user's program. The code leads to
+``docs/errors/<code>.md``. The tree::
 
     ChainruleError
     ├── MissingExtraError      CR001  an optional package is not installed
     ├── TraceError
     │   ├── BranchError        CR101  Python asks for a number that is not there yet
-    │   ├── NoOpError          CR102  a NumPy function that has no op
+    │   ├── NoOpError          CR102  a NumPy function that has no op, or a call of it
     │   ├── InPlaceError       CR103  an in-place write to (or from) a traced value
     │   ├── ConversionError    CR104  a traced value turned into a plain array or number
     │   ├── LeakError          CR105  a value used after its trace has ended
@@ -15,18 +16,28 @@ expected, and what to do. The code leads to ``docs/errors/<code>.md``. The tree:
     ├── ShapeError             CR201  shapes that do not fit
     │   ├── AxisError          CR202  an axis that is not there
     │   └── NotScalarError     CR203  a gradient asked of what is not one number
-    ├── InputTypeError         CR301  an input that has no derivative
+    ├── InputTypeError         CR301  an input that has no derivative, or is not real numbers
     ├── StructureError         CR302  arguments whose structure does not fit
     ├── GraphError             CR401  a graph that breaks its own rules
     │   ├── NotationError      CR402  text that is not a graph
     │   └── SpecialisedError   CR403  a graph that holds for other inputs only
     ├── DeclarationError       CR501  an op that is declared wrongly
-    └── GradientError          CR601  a derivative that differs from finite differences
+    ├── GradientError          CR601  a derivative that differs from finite differences
+    └── ExportError            CR701  a program that another format cannot say
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+import functools
+import sys
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+import optree
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 __all__ = [
     "AxisError",
@@ -34,6 +45,7 @@ __all__ = [
     "ChainruleError",
     "ConversionError",
     "DeclarationError",
+    "ExportError",
     "GradientError",
     "GraphError",
     "InPlaceError",
@@ -51,6 +63,24 @@ __all__ = [
 ]
 
 
+# Lines in these are ours, NumPy's or a container's, not the user's.
+_LIBRARIES = tuple(
+    f"{Path(file).parent}/" for file in (__file__, np.__file__, optree.__file__)
+) + (functools.__file__,)
+
+
+def _is_library(file: str) -> bool:
+    return file.startswith(_LIBRARIES)
+
+
+def _user_line() -> str:
+    """Return the innermost running line that is the user's."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _is_library(frame.f_code.co_filename):
+        frame = frame.f_back
+    return f"{PurePath(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame else ""
+
+
 class ChainruleError(Exception):
     """The root of the tree: a sentence, the facts under it, and the way out.
 
@@ -61,25 +91,34 @@ class ChainruleError(Exception):
     *facts
         The values involved, a line each.
     advice
-        What to do.
+        What to do; what helps with most errors of the class, if it is not said.
+    where
+        The line of the user's program, as ``model.py:12``; the line that is running, if it is
+        not said.
     """
 
     code: ClassVar[str] = ""
+    way_out: ClassVar[str] = ""
 
-    def __init__(self, what: str, *facts: str, advice: str = "") -> None:
+    def __init__(self, what: str, *facts: str, advice: str = "", where: str = "") -> None:
         self.what = what
         self.facts = facts
-        self.advice = advice
+        self.advice = advice or self.way_out
+        self.where = where or _user_line()
         super().__init__(what)
 
     def __str__(self) -> str:
-        """Return the code, the sentence, the facts and the advice, a line each."""
+        """Return the code, the sentence, the facts, the line and the advice, a line each."""
         head = f"{self.code} {type(self).__name__}: {self.what}".lstrip()
-        return "\n  ".join([head, *self.facts, *self.advice.splitlines()])
+        at = f"at {self.where}"
+        lines = [] if any(at in fact for fact in self.facts) else [at]
+        return "\n  ".join([head, *self.facts, *lines, *self.advice.splitlines()])
 
-    def located(self, *facts: str) -> Self:
-        """Return the same error with more facts under it."""
-        return type(self)(self.what, *self.facts, *facts, advice=self.advice)
+    def located(self, *facts: str, where: str = "") -> Self:
+        """Return the same error with more facts under it, and the line if it is known."""
+        return type(self)(
+            self.what, *self.facts, *facts, advice=self.advice, where=where or self.where
+        )
 
 
 class MissingExtraError(ChainruleError, ImportError):
@@ -91,6 +130,8 @@ class MissingExtraError(ChainruleError, ImportError):
 class TraceError(ChainruleError, TypeError):
     """A function did something that a trace cannot record."""
 
+    way_out = "Return values from the function, and compute with NumPy's functions in it."
+
 
 class BranchError(TraceError):
     """Python asked for a number where only a shape is known."""
@@ -98,10 +139,14 @@ class BranchError(TraceError):
     code = "CR101"
 
 
-class NoOpError(TraceError):
-    """A NumPy function was called for which there is no op."""
+class NoOpError(TraceError, AttributeError):
+    """A function or method of NumPy was called for which there is no op.
+
+    It is an `AttributeError` too, so that ``hasattr`` tells which methods there are.
+    """
 
     code = "CR102"
+    way_out = "Write it with NumPy functions that are traced (chainrule.ops lists the ops)."
 
 
 class InPlaceError(TraceError):
@@ -132,12 +177,14 @@ class ShapeError(ChainruleError, ValueError):
     """Shapes that do not fit each other."""
 
     code = "CR201"
+    way_out = "Compare the shapes above with those that the formula needs."
 
 
 class AxisError(ShapeError, IndexError):
     """An axis or index outside the array."""
 
     code = "CR202"
+    way_out = "Of n axes or places the first is 0 (or -n) and the last n - 1 (or -1)."
 
 
 class NotScalarError(ShapeError):
@@ -147,27 +194,31 @@ class NotScalarError(ShapeError):
 
 
 class InputTypeError(ChainruleError, TypeError):
-    """An input with respect to which nothing can be differentiated."""
+    """An input that has no derivative, or that is not an array of real numbers."""
 
     code = "CR301"
+    way_out = "Pass arrays of real numbers, such as np.asarray(x, dtype=float)."
 
 
 class StructureError(ChainruleError, TypeError, ValueError):
     """Arguments whose containers, number or shapes do not fit."""
 
     code = "CR302"
+    way_out = "Pass arguments of the number, structure, shapes and dtypes named above."
 
 
 class GraphError(ChainruleError):
     """A graph that breaks its own rules."""
 
     code = "CR401"
+    way_out = "Build graphs with chainrule.trace, or correct the node named above."
 
 
 class NotationError(GraphError, ValueError):
     """Text that is not the notation of a graph."""
 
     code = "CR402"
+    way_out = "Compare the text with what str(graph) writes."
 
 
 class SpecialisedError(GraphError):
@@ -180,9 +231,17 @@ class DeclarationError(ChainruleError, TypeError):
     """A declaration of an op that does not hold together."""
 
     code = "CR501"
+    way_out = "Compare the declaration with those in chainrule.ops."
 
 
 class GradientError(ChainruleError, AssertionError):
     """A derivative that differs from finite differences."""
 
     code = "CR601"
+    way_out = "Check the rule of the op, or the hand-written backward, that is named above."
+
+
+class ExportError(ChainruleError):
+    """A program with something in it that the other format has no words for."""
+
+    code = "CR701"

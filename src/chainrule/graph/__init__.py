@@ -1,11 +1,12 @@
 """What a program is: ops, nodes, graphs, the values and traces that make them, their text."""
 
+from chainrule.graph.dispatch import NUMPY, answer
 from chainrule.graph.graph import Graph, Node, Origin, Spec, Where, describe
 from chainrule.graph.notation import constants, literal, write
 from chainrule.graph.op import OPS, REQUIRED, Case, Derivative, Op
 from chainrule.graph.reading import read
 from chainrule.graph.trace import ShapeTracer, Tracer, lower, parameter_names, trace
-from chainrule.graph.value import NUMPY, Value
+from chainrule.graph.value import Value
 from chainrule.graph.where import user_line
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Tracer",
     "Value",
     "Where",
+    "answer",
     "constants",
     "describe",
     "literal",

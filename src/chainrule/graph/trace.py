@@ -107,7 +107,8 @@ class Tracer:
 
     def compute(self, op: Op, xs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
         """Return the number of a call."""
-        return op(*xs, **attributes)
+        y = op(*xs, **attributes)
+        return y[()] if type(y) is np.ndarray and not y.shape else y
 
     def close(self) -> None:
         """End the trace: its values can no longer be used."""

@@ -9,9 +9,6 @@ abbreviate, and nothing about any op is known here.
 
 from __future__ import annotations
 
-import difflib
-import functools
-import inspect
 import operator
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,23 +19,19 @@ from chainrule.errors import (
     BranchError,
     ConversionError,
     InPlaceError,
-    NoOpError,
 )
-from chainrule.graph.graph import Spec
+from chainrule.graph.dispatch import NUMPY, Traced, call_function, call_ufunc
+from chainrule.graph.graph import Spec, describe
 from chainrule.graph.where import user_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from chainrule.graph.trace import Tracer
 
-__all__ = ["NUMPY", "Value", "numbers_below"]
+__all__ = ["Value"]
 
-NUMPY: dict[Any, Callable[..., Any]] = {}
-"""What stands for a NumPy function; a ufunc outside NumPy is found by its name."""
-
-
-class Value:
+class Value(Traced):
     """A number in the making: one node of one trace.
 
     Attributes
@@ -103,43 +96,32 @@ class Value:
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
 
+    @property
+    def real(self) -> Any:
+        """The array itself: numbers here are real."""
+        return self
+
     # ------------------------------------------------------------------ NumPy's protocols
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        if method == "at" or any(x is not None for x in options.pop("out", None) or ()):
-            raise InPlaceError(
-                f"np.{ufunc.__name__} would write a traced value into an array.",
-                f"at {user_line()}",
-                advice="Write `a = a + b` instead of `a += b`, and leave `out=` away.",
-            )
-        key = ufunc if method == "__call__" else (ufunc, method)
-        call = NUMPY.get(key) or NUMPY.get(getattr(key, "__name__", None))
-        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-        if call is None:
-            return _fall_through(getattr(ufunc, method), name, inputs, options)
-        return _call(call, name, inputs, options)
+        return call_ufunc(ufunc, method, inputs, options)
 
     def __array_function__(
         self, function: Callable[..., Any], types: Any, args: Any, options: Any
     ) -> Any:
-        call = NUMPY.get(function)
-        if call is None:
-            return _fall_through(function, function.__name__, args, options)
-        if options:
-            args, options = _by_position(function, call, args, options)
-        return _call(call, function.__name__, args, options)
+        return call_function(function, args, options)
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         number = self.concrete
         if self.active or type(number) is Spec:
             raise ConversionError(
                 "a traced value cannot become a plain array: it would lose its derivative.",
-                f"{self!r} at {user_line()}",
+                f"{describe(self)} at {user_line()}",
                 advice="np.array([u, v]) is np.stack([u, v]); a[v] is np.take(a, v, axis=0);\n"
                 "a.dot(v) is np.dot(a, v) or a @ v; for a number to print, "
                 "return it as auxiliary output (has_aux=True).",
             )
-        return np.asarray(self._ask("a conversion"))
+        return np.asarray(self.ask("a conversion"))
 
     # ------------------------------------------------------------------ Python's questions
 
@@ -151,7 +133,7 @@ class Value:
             number = number.number
         return number
 
-    def _ask(self, question: str) -> Any:
+    def ask(self, question: str) -> Any:
         """Return the number for a question whose answer decides what is traced next."""
         level: Any = self
         while type(level) is Value:
@@ -160,7 +142,7 @@ class Value:
         if type(level) is Spec:
             raise BranchError(
                 f"{question} needs a number, and only a shape is known while this is traced.",
-                f"{self!r} at {user_line()}",
+                f"{describe(self)} at {user_line()}",
                 advice="Use np.where(condition, a, b) in place of a branch, and "
                 "np.where(mask, x, 0) in place of x[mask].",
             )
@@ -171,14 +153,14 @@ class Value:
         if self.active and np.issubdtype(self.dtype, np.inexact):
             raise ConversionError(
                 f"{kind.__name__}() of a traced value would lose its derivative.",
-                f"{self!r} at {user_line()}",
+                f"{describe(self)} at {user_line()}",
                 advice="Use NumPy's function in place of Python's (np.sin for math.sin); "
                 "for a number without derivative, stop_gradient(x).",
             )
-        return kind(self._ask(f"{kind.__name__}()"))
+        return kind(self.ask(f"{kind.__name__}()"))
 
     def __bool__(self) -> bool:
-        return bool(self._ask("a branch"))
+        return bool(self.ask("a branch"))
 
     def __float__(self) -> float:
         return self._number(float)  # type: ignore[no-any-return]
@@ -187,30 +169,38 @@ class Value:
         return self._number(int)  # type: ignore[no-any-return]
 
     def __index__(self) -> int:
-        return operator.index(self._ask("an index"))
+        return operator.index(self.ask("an index"))
 
     def item(self) -> Any:
         """Return the one number as Python's, unless a derivative would be lost."""
         return self._number(float if np.issubdtype(self.dtype, np.inexact) else int)
 
-    def tolist(self) -> NoReturn:
-        """Refuse: a list of plain numbers would lose the derivative."""
-        raise ConversionError(
-            "tolist() of a traced value would lose its derivative.", f"{self!r} at {user_line()}"
-        )
+    def tolist(self) -> Any:
+        """Return a list of Python's numbers, unless a derivative would be lost."""
+        return self._number(list).tolist() if self.shape else self.item()
+
+    def __format__(self, spec: str) -> str:
+        number = self.concrete
+        return repr(self) if type(number) is Spec else format(number, spec)
+
+    def __contains__(self, x: Any) -> bool:
+        return bool(np.any(self == x))
 
     # ------------------------------------------------------------------ indexing
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, int) and self.shape and not -len(self) <= index < len(self):
             # IndexError ends the old protocol of iteration, so it has to be raised here
-            raise AxisError(f"index {index} of an axis of length {len(self)}.", f"{self!r}")
+            raise AxisError(
+                f"index {index} of an axis of length {len(self)}.",
+                f"{describe(self)} at {user_line()}",
+            )
         return NUMPY[operator.getitem](self, index)
 
     def __setitem__(self, index: Any, x: Any) -> NoReturn:
         raise InPlaceError(
             "a traced value cannot be written to: the backward pass may need what was there.",
-            f"{self!r} at {user_line()}",
+            f"{describe(self)} at {user_line()}",
             advice="Write np.where(mask, new, x), np.concatenate([...]) or an expression instead.",
         )
 
@@ -237,80 +227,6 @@ class Value:
         self[...] = None
 
     sort = put = partition = resize = setfield = fill
-
-
-def numbers_below(x: Any) -> Any:
-    """Return the number of a value, and anything else as it is."""
-    return x.number if type(x) is Value else x
-
-
-def _call(call: Callable[..., Any], name: str, args: Any, options: dict[str, Any]) -> Any:
-    try:
-        return call(*args, **options)
-    except TypeError as error:
-        if error.__traceback__ and error.__traceback__.tb_next is None:  # the call itself
-            raise NoOpError(
-                f"np.{name} is traced without these arguments: {error}.", f"at {user_line()}"
-            ) from error
-        raise
-
-
-def _by_position(
-    function: Callable[..., Any], call: Callable[..., Any], args: Any, options: dict[str, Any]
-) -> tuple[Any, dict[str, Any]]:
-    """Move arguments that NumPy names otherwise than we do to their positions.
-
-    ``np.sum(a=x)`` and ``np.clip(x, a_min=0)`` reach us by NumPy's own parameter names.
-    """
-    if options.keys() <= _parameters(call).keys():
-        return args, options
-    names = list(_parameters(function))
-    args, options = list(args), dict(options)
-    while len(args) < len(names) and names[len(args)] in options:
-        args.append(options.pop(names[len(args)]))
-    return args, {name: x for name, x in options.items() if x is not np._NoValue}
-
-
-@functools.cache
-def _parameters(function: Callable[..., Any]) -> Mapping[str, Any]:
-    """Return the parameters of a function of NumPy or of what stands for it."""
-    return getattr(function, "parameters", None) or inspect.signature(function).parameters
-
-
-def _fall_through(
-    function: Callable[..., Any], name: str, args: Any, options: dict[str, Any]
-) -> Any:
-    """Let NumPy compute what no differentiated argument depends on; else say what is missing."""
-    inside = [x for x in _leaves((args, options)) if type(x) is Value]
-    if not any(x.active or type(x.concrete) is Spec for x in inside):
-        return function(*_replace(args), **_replace(options))
-    known = sorted({getattr(f, "__name__", "") for f in NUMPY if callable(f)})
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    raise NoOpError(
-        f"np.{name} has no op, so it cannot be differentiated.",
-        *[f"{x!r} at {user_line()}" for x in inside[:1]],
-        advice=f"The nearest function that has one is np.{near[0]}. Declare an op of your own "
-        "with chainrule.ops.elementwise and its kin, or wrap the argument in stop_gradient.",
-    )
-
-
-def _leaves(x: Any) -> Iterator[Any]:
-    if isinstance(x, dict):
-        x = tuple(x.values())
-    if isinstance(x, (list, tuple)):
-        for item in x:
-            yield from _leaves(item)
-    else:
-        yield x
-
-
-def _replace(x: Any) -> Any:
-    """Return arguments with their values replaced by the arrays behind them."""
-    if isinstance(x, dict):
-        return {name: _replace(item) for name, item in x.items()}
-    if isinstance(x, (list, tuple)):
-        return type(x)(_replace(item) for item in x)
-    return x._ask("NumPy") if type(x) is Value else x
 
 
 def _operator(function: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -343,6 +259,7 @@ for _name, _function in {
     "floordiv": np.floor_divide,
     "mod": np.remainder,
     "pow": np.power,
+    "divmod": np.divmod,
     "matmul": np.matmul,
     "and": np.bitwise_and,
     "or": np.bitwise_or,
@@ -368,7 +285,7 @@ for _name, _function in {
 }.items():
     setattr(Value, f"__{_name}__", lambda self, _f=_function: NUMPY[_f](self))
 for _name in (
-    "all any argmax argmin argsort clip copy cumprod cumsum diagonal dot max mean min prod ravel "
-    "repeat round squeeze std sum swapaxes take trace var"
+    "all any argmax argmin argsort clip compress copy cumprod cumsum diagonal dot max mean min "
+    "nonzero prod ravel repeat round squeeze std sum swapaxes take trace var"
 ).split():
     setattr(Value, _name, _method(getattr(np, _name)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from chainrule.errors import NoOpError, ShapeError
@@ -162,10 +164,17 @@ def log_abs_det(a):
     return np.linalg.slogdet(a)[1]
 
 
+class SignAndLog(NamedTuple):
+    """What NumPy's slogdet returns."""
+
+    sign: Any
+    logabsdet: Any
+
+
 @called_by(np.linalg.slogdet)
 def slogdet(a):
     """The sign of the determinant and the logarithm of its size."""
-    return sign_of_det(a), log_abs_det(a)
+    return SignAndLog(sign_of_det(a), log_abs_det(a))
 
 
 def _lower_half(a):

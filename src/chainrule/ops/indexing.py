@@ -246,7 +246,7 @@ def _advanced(x, entries):
 def _mask_places(mask):
     """Return the places where a mask holds, an array for each of its axes."""
     if isinstance(mask, Value):
-        mask = mask._ask("a mask as an index")
+        mask = mask.ask("a mask as an index")
     return np.nonzero(mask)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.errors import NoOpError
-from chainrule.graph import Case
+from chainrule.graph import Case, answer
+from chainrule.ops.arithmetic import floor_divide, remainder
 from chainrule.ops.batching import aligned
 from chainrule.ops.declare import broadcast_shape, called_by, elementwise, linear
 
@@ -161,7 +162,6 @@ def relu(x):
     batch=aligned(0),
     rewrite=lambda c, a, b: a if a.index == b.index and c.shape == () else None,
     latex=r"\begin{cases} <a> & <c> \\ <b> & \text{otherwise} \end{cases}",
-    numpy=np.where,
     onnx=lambda e, c, a, b: e.Where(e.Cast(c, to=e.type("bool")), a, b),
     cases=[
         Case(lambda r: r.random((2, 3)) < 0.5, (2, 3), (2, 3)),
@@ -171,37 +171,37 @@ def relu(x):
 )
 def where_(c, a, b):
     """Take a where c holds, else b."""
-    return np.where(c, a, b)
+    return np.where(c, a, b)[()]
+
+
+@called_by(np.where)
+def where_or_nonzero(condition, *branches):
+    """Take one of two branches; without branches, the places where the condition holds."""
+    return where_(condition, *branches) if branches else answer(np.nonzero, condition)
 
 
 @elementwise(
-    lambda x, low, high: np.logical_and(x > low, x < high).astype(x.dtype),
+    lambda x, low, high: np.logical_and(x > low, np.maximum(x, low) < high).astype(x.dtype),
+    lambda x, low, high: np.logical_and(x < low, low < high).astype(x.dtype),
+    lambda x, low, high: (np.maximum(x, low) > high).astype(x.dtype),
     latex=r"\mathrm{clip}(<x>, <low>, <high>)",
     onnx=lambda e, x, low, high: e.Min(e.Max(x, low), high),
-    flat=("low", "high"),
     domain=((-2.0, 2.0), (-1.0, -0.5), (0.5, 1.0)),
     kink=lambda x, low, high: np.minimum(np.abs(x - low), np.abs(x - high)),
 )
 def clamp(x, low, high):
-    """The number kept between two fixed bounds; its slope at and beyond them is taken as 0."""
-    return np.clip(x, low, high)
+    """The number kept between two bounds; its slope at and beyond them is taken as 0."""
+    return np.minimum(np.maximum(x, low), high)
 
 
 @called_by(np.clip)
 def clip(x, low=None, high=None, *, min=None, max=None):  # noqa: A002 - NumPy's names
     """The number kept between bounds, either of which may be missing."""
     low, high = (min if low is None else low), (max if high is None else high)
-    if getattr(low, "active", False) or getattr(high, "active", False):
-        x = x if low is None else np.maximum(x, low)
-        return x if high is None else np.minimum(x, high)
-    return clamp(x, _limit(x, "min") if low is None else low, _limit(x, "max") if high is None else high)
-
-
-def _limit(x, end):
-    """Return the bound that leaves every number of a dtype alone."""
-    if np.issubdtype(x.dtype, np.inexact):
-        return -np.inf if end == "min" else np.inf
-    return getattr(np.iinfo(x.dtype), end)
+    if np.issubdtype(np.result_type(x), np.inexact):
+        return clamp(x, -np.inf if low is None else low, np.inf if high is None else high)
+    x = x if low is None else np.maximum(x, low)
+    return x if high is None else np.minimum(x, high)
 
 
 @linear(
@@ -396,4 +396,53 @@ def size(x, axis=None):
 @called_by(np.result_type)
 def result_type(*xs):
     """NumPy's common dtype."""
-    return np.result_type(*[getattr(x, "dtype", x) for x in xs])
+    return np.result_type(*[x if isinstance(x, type) else getattr(x, "dtype", x) for x in xs])
+
+
+def _question(function):
+    """Let NumPy answer a question about numbers, which has no derivative."""
+
+    @called_by(function)
+    def asked(*args, **options):
+        return answer(function, *args, **options)
+
+
+for _function in (
+    np.allclose,
+    np.argwhere,
+    np.array_equal,
+    np.array_equiv,
+    np.count_nonzero,
+    np.flatnonzero,
+    np.isclose,
+    np.nonzero,
+    np.searchsorted,
+):
+    _question(_function)
+
+
+@called_by(np.divmod)
+def divmod_(a, b):
+    """The quotient rounded down, and the remainder."""
+    return floor_divide(a, b), remainder(a, b)
+
+
+@called_by(np.real, np.conjugate)
+def real(x):
+    """The number itself: numbers here are real."""
+    return x
+
+
+@called_by(np.empty_like)
+def empty_like(x, dtype=None, shape=None):
+    """Room of the same shape and type."""
+    return np.empty(x.shape if shape is None else shape, dtype or x.dtype)
+
+
+@called_by(np.select)
+def select(conditions, choices, default=0):
+    """The first choice whose condition holds, else the default."""
+    y = default
+    for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
+        y = np.where(condition, choice, y)
+    return y

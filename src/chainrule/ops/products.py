@@ -50,7 +50,7 @@ def matmul(a, b):
     return np.matmul(a, b)
 
 
-@called_by(np.matmul)
+@called_by(np.matmul, np.linalg.matmul)
 def matmul_of(a, b):
     """The matrix product; a vector on the left is a row, one on the right a column."""
     a_ndim, b_ndim = np.ndim(a), np.ndim(b)
@@ -87,7 +87,7 @@ def inner(a, b):
     return tensordot(a, b, ([np.ndim(a) - 1], [np.ndim(b) - 1]))
 
 
-@called_by(np.outer)
+@called_by(np.outer, np.linalg.outer)
 def outer(a, b):
     """All products of a number of a and one of b."""
     return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
@@ -109,6 +109,18 @@ def vdot(a, b):
 def vecdot(a, b, axis=-1):
     """The sum of products along an axis."""
     return np.sum(a * b, axis=axis)
+
+
+@called_by("matvec")  # a ufunc since NumPy 2.2
+def matvec(a, b):
+    """The product of matrices and vectors."""
+    return np.squeeze(a @ np.expand_dims(b, -1), -1)
+
+
+@called_by("vecmat")
+def vecmat(a, b):
+    """The product of vectors and matrices."""
+    return np.squeeze(np.expand_dims(a, -2) @ b, -2)
 
 
 @called_by(np.tensordot, np.linalg.tensordot)

@@ -340,7 +340,7 @@ def var(x, axis=None, dtype=None, ddof=0, keepdims=False, *, correction=None):
     axes = axes_of(axis, np.ndim(x))
     distance = x - mean(x, axis=axes, keepdims=True)
     divisor = count_along(x, axes) - (ddof if correction is None else correction)
-    return sum_(distance * distance, axis=axes, keepdims=keepdims) / np.maximum(divisor, 0)
+    return sum_(distance * distance, axis=axes, keepdims=keepdims) / max(divisor, 0)
 
 
 @called_by(np.std)

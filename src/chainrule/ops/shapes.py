@@ -70,7 +70,8 @@ def _merge_reshapes(x, shape):
 )
 def reshape(x, *, shape):
     """The same numbers, row by row, under another shape."""
-    return np.reshape(x, shape)
+    y = np.reshape(x, shape)
+    return y if y.shape else y[()]
 
 
 @called_by(np.reshape)
@@ -309,6 +310,35 @@ def vstack(arrays):
     return join(*[np.atleast_2d(x) for x in arrays], axis=0)
 
 
+@called_by(np.dstack)
+def dstack(arrays):
+    """Arrays behind each other, along the third axis."""
+    deep = [x if x.ndim > 2 else np.expand_dims(np.atleast_2d(x), -1) for x in arrays]
+    return join(*deep, axis=2)
+
+
+@called_by(np.block)
+def block(rows):
+    """A matrix of matrices as one: lists of lists, joined from the last axis on."""
+    if not isinstance(rows, list):
+        return np.atleast_1d(rows)
+    parts = [block(row) for row in rows]
+    depth = _depth(rows)
+    ndim = max(depth, *[p.ndim for p in parts])
+    parts = [np.reshape(p, (1,) * (ndim - p.ndim) + p.shape) for p in parts]
+    return join(*parts, axis=ndim - depth)
+
+
+def _depth(rows):
+    return 1 + _depth(rows[0]) if isinstance(rows, list) else 0
+
+
+@called_by(np.unstack)
+def unstack(x, axis=0):
+    """The parts of an array along an axis, without the axis."""
+    return tuple(np.moveaxis(x, axis, 0))
+
+
 @called_by(np.column_stack)
 def column_stack(arrays):
     """Vectors as the columns of a matrix."""
@@ -335,6 +365,18 @@ def split(x, parts, axis=0):
     if isinstance(parts, int | np.integer) and x.shape[one_axis(axis, x.ndim)] % parts:
         raise ShapeError(f"split needs {parts} equal parts of axis {axis} of {list(x.shape)}.")
     return array_split(x, parts, axis)
+
+
+@called_by(np.hsplit)
+def hsplit(x, parts):
+    """Parts from left to right."""
+    return split(x, parts, 1 if x.ndim > 1 else 0)
+
+
+@called_by(np.vsplit)
+def vsplit(x, parts):
+    """Parts from top to bottom."""
+    return split(x, parts, 0)
 
 
 def _padded(x, width):

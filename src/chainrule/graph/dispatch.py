@@ -1,0 +1,147 @@
+"""From a call of a NumPy function on traced values to what stands for it.
+
+NumPy hands such calls over through its two protocols. What stands for a function is looked up
+in `NUMPY`, which the declarations of the ops fill; what is missing there is an error that names
+the nearest function that is not, and never an array of objects.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.errors import InPlaceError, NoOpError
+from chainrule.graph.graph import Spec, describe
+from chainrule.graph.where import user_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+__all__ = ["NUMPY", "Traced", "answer", "call_function", "call_ufunc"]
+
+NUMPY: dict[Any, Callable[..., Any]] = {}
+"""What stands for a NumPy function, or for a ufunc's method, or for the name of a ufunc."""
+
+
+class Traced:
+    """What all traced values are, so that they can be told from arrays here."""
+
+    __slots__ = ()
+
+    def ask(self, question: str) -> Any:
+        """Return the number for a question whose answer decides what is traced next."""
+        raise NotImplementedError
+
+
+def call_ufunc(ufunc: np.ufunc, method: str, inputs: Any, options: dict[str, Any]) -> Any:
+    """Apply what stands for a ufunc or one of its methods."""
+    if method == "at" or any(x is not None for x in options.pop("out", None) or ()):
+        raise InPlaceError(
+            f"np.{ufunc.__name__} would write a traced value into an array.",
+            f"at {user_line()}",
+            advice="Write `a = a + b` instead of `a += b`, and leave `out=` away.",
+        )
+    if method == "__call__":
+        name = ufunc.__name__
+        # a ufunc of SciPy's is known by its name, its own or that of NumPy's twin
+        call = NUMPY.get(ufunc) or NUMPY.get(name) or NUMPY.get(getattr(np, name, None))
+    else:
+        name, call = f"{ufunc.__name__}.{method}", NUMPY.get((ufunc, method))
+    if call is None:
+        return _fall_through(getattr(ufunc, method), f"np.{name}", inputs, options)
+    return _apply(call, f"np.{name}", inputs, options)
+
+
+def call_function(function: Callable[..., Any], args: Any, options: dict[str, Any]) -> Any:
+    """Apply what stands for a function that is not a ufunc."""
+    call = NUMPY.get(function)
+    if call is None:
+        return _fall_through(function, _full_name(function), args, options)
+    if options:
+        args, options = _by_position(function, call, args, options)
+    return _apply(call, _full_name(function), args, options)
+
+
+def answer(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Let NumPy answer a question about numbers, such as whether two arrays are close."""
+    return function(*_asked(args), **_asked(options))
+
+
+def _full_name(function: Callable[..., Any]) -> str:
+    """Return ``np.linalg.solve`` for what NumPy calls ``numpy.linalg.solve``."""
+    return f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
+
+
+def _apply(call: Callable[..., Any], name: str, args: Any, options: dict[str, Any]) -> Any:
+    if not options:
+        return call(*args)
+    unknown = options.keys() - _parameters(call).keys()
+    if unknown:
+        raise NoOpError(
+            f"{name} is traced without the argument {', '.join(sorted(unknown))}.",
+            f"at {user_line()}",
+            advice="Say it with another function: np.where for where=, x.astype for dtype=.",
+        )
+    return call(*args, **options)
+
+
+def _by_position(
+    function: Callable[..., Any], call: Callable[..., Any], args: Any, options: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """Move arguments that NumPy names otherwise than we do to their positions.
+
+    ``np.sum(a=x)`` and ``np.clip(x, a_min=0)`` reach us by NumPy's own parameter names.
+    """
+    if options.keys() <= _parameters(call).keys():
+        return args, options
+    names = list(_parameters(function))
+    args, options = list(args), dict(options)
+    while len(args) < len(names) and names[len(args)] in options:
+        args.append(options.pop(names[len(args)]))
+    return args, {name: x for name, x in options.items() if x is not np._NoValue}
+
+
+@functools.cache
+def _parameters(function: Callable[..., Any]) -> Mapping[str, Any]:
+    """Return the parameters of a function of NumPy or of what stands for it."""
+    return getattr(function, "parameters", None) or inspect.signature(function).parameters
+
+
+def _fall_through(
+    function: Callable[..., Any], name: str, args: Any, options: dict[str, Any]
+) -> Any:
+    """Let NumPy compute what no differentiated argument depends on; else say what is missing."""
+    inside: list[Any] = [x for x in _leaves((args, options)) if isinstance(x, Traced)]
+    if not any(x.active or type(x.concrete) is Spec for x in inside):
+        return answer(function, *args, **options)
+    known = sorted({f"np.{f.__name__}" for f in NUMPY if hasattr(f, "__name__")})
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    raise NoOpError(
+        f"{name} has no op, so it cannot be differentiated.",
+        *[f"{describe(x)} at {user_line()}" for x in inside[:1]],
+        advice=f"The nearest function that has one is {near[0]}. Declare an op of your own "
+        "with chainrule.ops.elementwise and its kin, or wrap the argument in stop_gradient.",
+    )
+
+
+def _leaves(x: Any) -> Iterator[Any]:
+    if isinstance(x, dict):
+        x = tuple(x.values())
+    if isinstance(x, (list, tuple)):
+        for item in x:
+            yield from _leaves(item)
+    else:
+        yield x
+
+
+def _asked(x: Any) -> Any:
+    """Return arguments with their values replaced by the arrays behind them."""
+    if isinstance(x, dict):
+        return {name: _asked(item) for name, item in x.items()}
+    if isinstance(x, (list, tuple)):
+        return type(x)(_asked(item) for item in x)
+    return x.ask("a NumPy function without derivative") if isinstance(x, Traced) else x
