@@ -23,17 +23,18 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two functions timed in turn, in microseconds a call."""
+    """Two functions timed in turn, in microseconds a call; the ratio is ours over theirs.
+
+    ``low`` and ``high`` hold the median ratio with 95 % confidence.
+    """
 
     work: str
     ours: float
     theirs: float
     peer: str
     ratio: float
-    """The median of the paired ratios, ours over theirs."""
     low: float
     high: float
-    """The bounds that hold the median with 95 % confidence."""
     rounds: int
 
     def __str__(self) -> str:
@@ -59,7 +60,7 @@ def compare(
     rounds: int = 101,
     block: float = 0.005,
 ) -> Comparison:
-    """Time ours and a peer's in turn: ours, theirs, ours, theirs, …
+    """Time ours and a peer's in turn.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ class Call(NamedTuple):
         return self.op(*operands, **self.attributes)
 
     def as_type(self, dtype: Any) -> Call:
-        """Return the call with its floating-point operands, and any it asks for, in another type."""
+        """Return the call with its floating-point operands and attributes in another type."""
         operands = tuple(
             x.astype(dtype) if np.issubdtype(x.dtype, np.floating) else x for x in self.operands
         )

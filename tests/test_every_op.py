@@ -11,6 +11,7 @@ from every_op import Call, calls, difference, directions, every_call, name_of
 from chainrule import grad, jvp, vjp, vmap
 from chainrule.execute.numpy import run
 from chainrule.graph import OPS, Op, Spec, constants, read, trace
+from chainrule.ops.batching import looped
 from chainrule.transform import batch, forward, reverse, simplify
 
 
@@ -45,13 +46,14 @@ def whole(call: Call):
 
 @per_op()
 def test_a_record_is_complete(op):
-    assert op.doc and op.doc.rstrip().endswith((".", ")", "]", "*x*", ":")) or op.doc
+    assert (op.doc and op.doc.rstrip().endswith((".", ")", "]", "*x*", ":"))) or op.doc
     assert op.cases, "no cases, so nothing would be tested"
     assert op.derivative.kind in {"partials", "linear", "bilinear", "rules", "flat"}
     named = set(re.findall(r"<(\w+)>", op.latex))
     assert named <= set(op.operands)
     assert op.differentiable or op.derivative.reason
     assert op.flat <= set(op.operands)
+    assert op.batch is not looped, "an op of ours acts on many examples at once"
 
 
 @per_call()

@@ -94,7 +94,7 @@ def test_containers_keep_their_structure():
 def test_a_result_that_does_not_depend_has_gradient_zero():
     np.testing.assert_array_equal(grad(lambda x: 3.0)(np.ones(2)), [0, 0])
     np.testing.assert_array_equal(grad(lambda x, y: np.sum(y))(np.ones(2), np.ones(3)), [0, 0])
-    y, dy = jvp(lambda x: (x, np.ones(2)), (1.0,), (2.0,))
+    _, dy = jvp(lambda x: (x, np.ones(2)), (1.0,), (2.0,))
     assert dy[0] == 2
     np.testing.assert_array_equal(dy[1], [0, 0])
     np.testing.assert_array_equal(jacobian(lambda x: np.ones(3))(np.ones(2)), np.zeros((3, 2)))
@@ -131,7 +131,7 @@ def test_vjp_and_jvp_of_containers():
         return {"s": p["a"] * p["b"], "t": (np.sum(p["a"]),)}
 
     p = {"a": np.array([1.0, 2.0]), "b": np.array([3.0, 4.0])}
-    y, pull = vjp(f, p)
+    _, pull = vjp(f, p)
     (g,) = pull({"s": np.ones(2), "t": (10.0,)})
     np.testing.assert_array_equal(g["a"], [13, 14])
     np.testing.assert_array_equal(g["b"], [1, 2])
@@ -174,7 +174,7 @@ def test_hessian_and_its_products():
 
 
 def test_vmap_is_a_loop_in_every_place():
-    one = lambda w, x: np.tanh(x @ w)  # noqa: E731
+    one = lambda w, x: np.tanh(x @ w)
     np.testing.assert_allclose(vmap(one, (None, 0))(W, X), [one(W, x) for x in X])
     np.testing.assert_allclose(vmap(one, (None, 1))(W, X.T), [one(W, x) for x in X])
     np.testing.assert_allclose(vmap(lambda x: 3.0)(X), np.full(5, 3.0))
@@ -200,7 +200,7 @@ def test_vmap_sees_the_variables_around_it():
 
 
 def test_jacobian_under_grad_and_vmap():
-    f = lambda x: np.sum(jacobian(np.sin)(x) ** 2)  # noqa: E731
+    f = lambda x: np.sum(jacobian(np.sin)(x) ** 2)
     x = np.array([0.3, 0.7])
     np.testing.assert_allclose(grad(f)(x), -2 * np.cos(x) * np.sin(x), atol=1e-14)
     rows = vmap(jacobian(lambda x: x * x))(X)
@@ -208,7 +208,7 @@ def test_jacobian_under_grad_and_vmap():
 
 
 def test_stop_gradient_stops_every_mode():
-    f = lambda x: x * stop_gradient(np.sin(x))  # noqa: E731
+    f = lambda x: x * stop_gradient(np.sin(x))
     assert grad(f)(0.4) == np.sin(0.4)
     assert jvp(f, (0.4,), (1.0,))[1] == np.sin(0.4)
     assert vmap(grad(f))(np.array([0.4]))[0] == np.sin(0.4)

@@ -9,23 +9,8 @@ import numpy as np
 
 from peers.words.table import enter_word, word
 
-for _name in ("hstack", "vstack", "column_stack"):
+for _name in ("hstack", "vstack", "dstack", "column_stack", "hsplit", "vsplit"):
     enter_word(_name, getattr(np, _name))
-
-
-@word("dstack")
-def dstack(inputs: Any) -> Any:
-    return np.concatenate([atleast_3d(x) for x in inputs], axis=2)
-
-
-@word("hsplit")
-def hsplit(input: Any, parts: Any) -> Any:
-    return np.split(input, parts, axis=min(input.ndim - 1, 1))
-
-
-@word("vsplit")
-def vsplit(input: Any, parts: Any) -> Any:
-    return np.split(input, parts, axis=0)
 
 
 @word("dsplit")

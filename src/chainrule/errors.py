@@ -245,3 +245,6 @@ class ExportError(ChainruleError):
     """A program with something in it that the other format has no words for."""
 
     code = "CR701"
+    way_out = (
+        "Export the parts before and after it, or declare an op of your own that says how: onnx=."
+    )

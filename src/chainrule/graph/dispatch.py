@@ -14,9 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.errors import InPlaceError, NoOpError
+from chainrule.errors import (
+    AxisError,
+    ChainruleError,
+    InPlaceError,
+    InputTypeError,
+    NoOpError,
+    ShapeError,
+)
 from chainrule.graph.graph import Spec, describe
-from chainrule.graph.where import user_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +31,18 @@ __all__ = ["NUMPY", "Traced", "answer", "call_function", "call_ufunc"]
 
 NUMPY: dict[Any, Callable[..., Any]] = {}
 """What stands for a NumPy function, or for a ufunc's method, or for the name of a ufunc."""
+
+_WRITES = frozenset({
+    np.copyto,
+    np.fill_diagonal,
+    np.place,
+    np.put,
+    np.put_along_axis,
+    np.putmask,
+})
+
+
+_NOT_GIVEN = np._NoValue  # noqa: SLF001 - NumPy's own "no value"
 
 
 class Traced:
@@ -40,11 +58,8 @@ class Traced:
 def call_ufunc(ufunc: np.ufunc, method: str, inputs: Any, options: dict[str, Any]) -> Any:
     """Apply what stands for a ufunc or one of its methods."""
     if method == "at" or any(x is not None for x in options.pop("out", None) or ()):
-        raise InPlaceError(
-            f"np.{ufunc.__name__} would write a traced value into an array.",
-            f"at {user_line()}",
-            advice="Write `a = a + b` instead of `a += b`, and leave `out=` away.",
-        )
+        name = ufunc.__name__ + (f".{method}" if method != "__call__" else "")
+        raise _written(f"np.{name}", inputs, options)
     if method == "__call__":
         name = ufunc.__name__
         # a ufunc of SciPy's is known by its name, its own or that of NumPy's twin
@@ -60,6 +75,8 @@ def call_function(function: Callable[..., Any], args: Any, options: dict[str, An
     """Apply what stands for a function that is not a ufunc."""
     call = NUMPY.get(function)
     if call is None:
+        if function in _WRITES:
+            raise _written(_full_name(function), args, options)
         return _fall_through(function, _full_name(function), args, options)
     if options:
         args, options = _by_position(function, call, args, options)
@@ -77,16 +94,56 @@ def _full_name(function: Callable[..., Any]) -> str:
 
 
 def _apply(call: Callable[..., Any], name: str, args: Any, options: dict[str, Any]) -> Any:
-    if not options:
-        return call(*args)
-    unknown = options.keys() - _parameters(call).keys()
+    unknown = options.keys() - _parameters(call).keys() if options else ()
     if unknown:
+        if options.get("out") is not None:
+            raise _written(name, args, options)
         raise NoOpError(
             f"{name} is traced without the argument {', '.join(sorted(unknown))}.",
-            f"at {user_line()}",
+            *_described(args),
             advice="Say it with another function: np.where for where=, x.astype for dtype=.",
         )
-    return call(*args, **options)
+    try:
+        return call(*args, **options)
+    except (ChainruleError, np.linalg.LinAlgError):
+        raise
+    except (ValueError, IndexError, TypeError) as error:
+        raise _refused(call, name, error, args, options) from error
+
+
+def _refused(
+    call: Callable[..., Any], name: str, error: Exception, args: Any, options: dict[str, Any]
+) -> ChainruleError:
+    """Return an error of ours for a call that came to nothing inside a function of ops."""
+    facts = _described((args, options))
+    if isinstance(error, IndexError):
+        return AxisError(f"{name}: {error}.", *facts)
+    if isinstance(error, ValueError):
+        return ShapeError(f"{name}: {error}.", *facts)
+    names = list(_parameters(call))
+    try:
+        inspect.signature(call).bind(*args, **options)
+    except TypeError:
+        return NoOpError(
+            f"{name} is traced with the arguments ({', '.join(names)}) alone, "
+            f"got {len(args) + len(options)}.",
+            *facts,
+        )
+    return InputTypeError(f"{name}: {error}.", *facts)
+
+
+def _written(name: str, args: Any, options: dict[str, Any]) -> InPlaceError:
+    return InPlaceError(
+        f"{name} would write into an array: a traced value, or a plain array that cannot hold one.",
+        *_described((args, options)),
+        advice="Make a new array: `a = a + b` for `a += b`, np.where(mask, new, a) for a[mask] = "
+        "new, and no `out=`.",
+    )
+
+
+def _described(args: Any) -> list[str]:
+    """Return a line for each array among the arguments of a call."""
+    return [describe(x) for x in _leaves(args) if hasattr(x, "shape")]
 
 
 def _by_position(
@@ -102,7 +159,7 @@ def _by_position(
     args, options = list(args), dict(options)
     while len(args) < len(names) and names[len(args)] in options:
         args.append(options.pop(names[len(args)]))
-    return args, {name: x for name, x in options.items() if x is not np._NoValue}
+    return args, {name: x for name, x in options.items() if x is not _NOT_GIVEN}
 
 
 @functools.cache
@@ -121,8 +178,8 @@ def _fall_through(
     known = sorted({f"np.{f.__name__}" for f in NUMPY if hasattr(f, "__name__")})
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
     raise NoOpError(
-        f"{name} has no op, so it cannot be differentiated.",
-        *[f"{describe(x)} at {user_line()}" for x in inside[:1]],
+        f"{name} has no op, so it cannot be traced or differentiated.",
+        *_described(inside),
         advice=f"The nearest function that has one is {near[0]}. Declare an op of your own "
         "with chainrule.ops.elementwise and its kin, or wrap the argument in stop_gradient.",
     )

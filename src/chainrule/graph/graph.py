@@ -37,6 +37,9 @@ class Where(NamedTuple):
 
 NOWHERE = Where("", 0)
 
+REAL = "fiub"
+"""The kinds of dtype that arrays here may have: floating-point, integers, truth values."""
+
 
 class Origin(NamedTuple):
     """The forward node and the rule that a node of a derivative came from."""

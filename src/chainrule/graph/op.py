@@ -10,8 +10,16 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from chainrule.errors import AxisError, DeclarationError, ShapeError
-from chainrule.graph.graph import Spec, describe
+import numpy as np
+
+from chainrule.errors import (
+    AxisError,
+    ChainruleError,
+    DeclarationError,
+    InputTypeError,
+    ShapeError,
+)
+from chainrule.graph.graph import REAL, Spec, describe
 from chainrule.graph.value import Value
 
 if TYPE_CHECKING:
@@ -53,28 +61,18 @@ class Derivative(ABC):
         """Return the derivative with its rules fitted to the operands of the op."""
 
 
-class Case(tuple[tuple[Any, ...], dict[str, Any]]):
+class Case:
     """One example call of an op, from which its tests are generated.
 
     An operand is a shape (filled from the op's domain), an array, or a function of a random
     generator that returns an array.
     """
 
-    __slots__ = ()
+    __slots__ = ("attributes", "operands")
 
-    def __new__(cls, *operands: Any, **attributes: Any) -> Case:
-        """Return the case of a call with these operands and attributes."""
-        return super().__new__(cls, (operands, attributes))
-
-    @property
-    def operands(self) -> tuple[Any, ...]:
-        """What the operands are made from."""
-        return self[0]
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """The attributes of the call."""
-        return self[1]
+    def __init__(self, *operands: Any, **attributes: Any) -> None:
+        self.operands = operands
+        self.attributes = attributes
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -193,24 +191,58 @@ class Op:
         error: Exception,
         operands: Sequence[Any],
         attributes: Mapping[str, Any],
+        origins: Sequence[str],
         where: Where,
     ) -> Exception:
-        """Return an error of ours for a call that NumPy or a shape rule refused."""
-        if not isinstance(error, ShapeError):
-            try:
-                self.infer(operands, attributes)
-            except ShapeError as ours:
-                error = ours
-            except Exception:  # noqa: BLE001 - the first error is the one to tell
-                pass
-        names = [*self.operands[: -1 if self.variadic else None]]
-        names += [self.operands[-1]] * (len(operands) - len(names))
-        facts = [f"{name}: {describe(x)}" for name, x in zip(names, operands, strict=True)]
+        """Return an error of ours for a call that NumPy or a shape rule refused.
+
+        What says nothing about the operands is returned as it is: a call with the wrong number
+        of arguments is Python's to report, a singular matrix NumPy's.
+        """
+        if not isinstance(error, ChainruleError):
+            error = self._clearer(error, operands, attributes)
+        if isinstance(error, ChainruleError):
+            if error.facts or not isinstance(error, ShapeError | InputTypeError):
+                return error
+        elif isinstance(error, TypeError | np.linalg.LinAlgError):
+            return error
+        names = self.operand_names(len(operands))
+        facts = [
+            f"{name}: {describe(x)}{origin}"
+            for name, x, origin in zip(names, operands, origins, strict=False)
+        ]
         facts += [f"{name}={x!r}" for name, x in attributes.items()]
-        if isinstance(error, ShapeError):
-            return error.located(*facts, f"at {where}")
+        if isinstance(error, ChainruleError):
+            return error.located(*facts, where=str(where))
         kind = AxisError if isinstance(error, IndexError) else ShapeError
-        return kind(f"{self.name}: {error}", *facts, f"at {where}")
+        return kind(f"{self.name}: {str(error).strip()}.", *facts, where=str(where))
+
+    def operand_names(self, count: int) -> list[str]:
+        """Return the names of the operands of a call: ``xs[0]``, ``xs[1]`` for a variadic one."""
+        if not self.variadic:
+            return list(self.operands)
+        *fixed, rest = self.operands
+        return [*fixed, *[f"{rest}[{k}]" for k in range(count - len(fixed))]]
+
+    def _clearer(
+        self, error: Exception, operands: Sequence[Any], attributes: Mapping[str, Any]
+    ) -> Exception:
+        """Return what we have against a call ourselves, or else the error that there is."""
+        if isinstance(error, TypeError) and not all(x.dtype.kind in REAL for x in operands):
+            return InputTypeError(f"{self.name} takes arrays of real numbers alone.")
+        return self._shape_error(operands, attributes) or error
+
+    def _shape_error(
+        self, operands: Sequence[Any], attributes: Mapping[str, Any]
+    ) -> ShapeError | None:
+        """Return what the shape rule has against a call, which is clearer than NumPy's words."""
+        try:
+            self.infer(operands, attributes)
+        except ShapeError as error:
+            return error
+        except (ValueError, TypeError, IndexError, KeyError):
+            return None
+        return None
 
     @property
     def parameters(self) -> dict[str, Any]:

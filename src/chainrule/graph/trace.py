@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import optree
 
-from chainrule.errors import LeakError, OutputError
-from chainrule.graph.graph import Graph, Node, Origin, Spec, Where, describe
+from chainrule.errors import InputTypeError, LeakError, OutputError
+from chainrule.graph.graph import REAL, Graph, Node, Origin, Spec, Where, describe
 from chainrule.graph.value import Value
 from chainrule.graph.where import user_line
 
@@ -62,10 +62,8 @@ class Tracer:
         """Add a constant; an array is copied, so that its owner may write to it."""
         if not isinstance(number, np.generic | Value):
             number = np.array(number)[()]
-            if number.dtype == object:
-                raise OutputError(
-                    f"an array of objects cannot be traced: {number!r}.", f"at {user_line()}"
-                )
+        if number.dtype.kind not in REAL:
+            raise InputTypeError("only arrays of real numbers can be traced.", describe(number))
         value = self._append(Node(None, (), {}, number.shape, number.dtype), number, False)
         self.graph.constants[value.index] = number
         return value
@@ -83,8 +81,9 @@ class Tracer:
         if not self.is_open:
             raise LeakError(
                 f"{op.name} is applied to a value whose trace has ended.",
-                f"at {user_line()}",
-                advice="Return values from the function instead of keeping them elsewhere.",
+                *[describe(x) for x in operands],
+                advice="Return values from the function instead of keeping them elsewhere; "
+                "has_aux=True returns more than the loss.",
             )
         where, origin = self.here or (user_line(), None)
         operands = self._typed(op, operands)
@@ -93,8 +92,11 @@ class Tracer:
             if op.attributes or attributes:
                 attributes = op.complete(xs, attributes)
             y = self.compute(op, xs, attributes)
-        except (ValueError, IndexError, OverflowError) as error:
-            raise op.blame(error, xs, attributes, where) from error
+        except (ValueError, IndexError, OverflowError, TypeError) as error:
+            blame = op.blame(error, xs, attributes, [self._made_at(x) for x in operands], where)
+            if blame is error:
+                raise
+            raise blame from error
         if not (op.differentiable or self.keep_flat):
             return y
         inputs, active = [], False
@@ -121,6 +123,13 @@ class Tracer:
         self.active.append(active)
         return Value(self, len(nodes) - 1, number, active)
 
+    def _made_at(self, x: Any) -> str:
+        """Return where an operand comes from, as far as it is known."""
+        if type(x) is not Value:
+            return ""
+        node = x.tracer.graph.nodes[x.index]
+        return f"   {node.op.name} at {node.where}" if node.op else f"   {node.name}".rstrip()
+
     def _typed(self, op: Op, operands: Sequence[Any]) -> Sequence[Any]:
         """Return operands that all have a dtype; Python's scalars take that of the others.
 
@@ -136,9 +145,7 @@ class Tracer:
             x if type(x) in _SCALARS or hasattr(x, "dtype") else np.asarray(x) for x in operands
         ]
         voters = [
-            x if type(x) in _SCALARS else x.dtype
-            for k, x in enumerate(arrays)
-            if not op.is_flat(k)
+            x if type(x) in _SCALARS else x.dtype for k, x in enumerate(arrays) if not op.is_flat(k)
         ]
         dtype = np.result_type(*voters) if voters else None
         return [
@@ -249,9 +256,9 @@ def trace(function: Callable[..., Any], *arguments: Any) -> Graph:
       %2: float64[5, 2] = matmul(%1, %0)
       %3: float64[5, 2] = tanh(%2)
     """
-    leaves = optree.tree_leaves(arguments, is_leaf=_is_spec)
+    tree: Any = arguments
+    paths, leaves, structure = optree.tree_flatten_with_path(tree, is_leaf=_is_spec)
     tracer = ShapeTracer() if any(_is_spec(x) for x in leaves) else Tracer(keep_flat=True)
-    paths = optree.tree_paths(arguments, is_leaf=_is_spec)
     names = parameter_names(function, len(arguments))
     values = [
         tracer.input(_number(tracer, x), _path_name(names, path))
@@ -259,7 +266,6 @@ def trace(function: Callable[..., Any], *arguments: Any) -> Graph:
         else x
         for path, x in zip(paths, leaves, strict=True)
     ]
-    structure = optree.tree_structure(arguments, is_leaf=_is_spec)
     try:
         y = function(*optree.tree_unflatten(structure, values))
         for leaf in optree.tree_leaves(y):
@@ -286,5 +292,3 @@ def _number(tracer: Tracer, x: Any) -> Any:
 def _path_name(names: Sequence[str], path: Sequence[Any]) -> str:
     """Return ``params['W1']`` for the leaf W1 of the argument params."""
     return names[path[0]] + "".join(f"[{key!r}]" for key in path[1:]) if names[path[0]] else ""
-
-

@@ -19,10 +19,11 @@ from chainrule.errors import (
     BranchError,
     ConversionError,
     InPlaceError,
+    LeakError,
+    NoOpError,
 )
 from chainrule.graph.dispatch import NUMPY, Traced, call_function, call_ufunc
 from chainrule.graph.graph import Spec, describe
-from chainrule.graph.where import user_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from chainrule.graph.trace import Tracer
 
 __all__ = ["Value"]
+
 
 class Value(Traced):
     """A number in the making: one node of one trace.
@@ -75,12 +77,12 @@ class Value(Traced):
         return self.number.size  # type: ignore[no-any-return]
 
     @property
-    def T(self) -> Any:  # noqa: N802 - NumPy's name
+    def T(self) -> Any:
         """The array with its axes in reverse order."""
         return NUMPY[np.transpose](self)
 
     @property
-    def mT(self) -> Any:  # noqa: N802 - NumPy's name
+    def mT(self) -> Any:
         """The array with its last two axes swapped."""
         return NUMPY[np.swapaxes](self, -1, -2)
 
@@ -113,15 +115,16 @@ class Value(Traced):
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         number = self.concrete
-        if self.active or type(number) is Spec:
-            raise ConversionError(
-                "a traced value cannot become a plain array: it would lose its derivative.",
-                f"{describe(self)} at {user_line()}",
-                advice="np.array([u, v]) is np.stack([u, v]); a[v] is np.take(a, v, axis=0);\n"
-                "a.dot(v) is np.dot(a, v) or a @ v; for a number to print, "
-                "return it as auxiliary output (has_aux=True).",
-            )
-        return np.asarray(self.ask("a conversion"))
+        if type(number) is not Spec and not self.active:
+            return np.asarray(self.ask("a conversion"))
+        self.require_open()
+        raise ConversionError(
+            "a traced value cannot become a plain array: it would lose its derivative.",
+            describe(self),
+            advice="np.array([u, v]) is np.stack([u, v]); a[v] is np.take(a, v, axis=0);\n"
+            "a.dot(v) is np.dot(a, v) or a @ v; a[i] = v is np.where(mask, v, a);\n"
+            "for a number to print, return it as auxiliary output (has_aux=True).",
+        )
 
     # ------------------------------------------------------------------ Python's questions
 
@@ -135,6 +138,7 @@ class Value(Traced):
 
     def ask(self, question: str) -> Any:
         """Return the number for a question whose answer decides what is traced next."""
+        self.require_open()
         level: Any = self
         while type(level) is Value:
             level.tracer.graph.specialised = True
@@ -142,18 +146,30 @@ class Value(Traced):
         if type(level) is Spec:
             raise BranchError(
                 f"{question} needs a number, and only a shape is known while this is traced.",
-                f"{describe(self)} at {user_line()}",
-                advice="Use np.where(condition, a, b) in place of a branch, and "
-                "np.where(mask, x, 0) in place of x[mask].",
+                describe(self),
+                advice="Use np.where(condition, a, b) in place of a branch, "
+                "np.where(mask, x, 0) in place of x[mask], np.take(a, i) in place of a[i].",
             )
         return level
 
+    def require_open(self) -> None:
+        """Raise if the trace that this value belongs to has ended."""
+        if not self.tracer.is_open:
+            raise LeakError(
+                "a value is used after the trace that made it has ended.",
+                describe(self),
+                advice="Return values from the function instead of keeping them elsewhere; "
+                "has_aux=True returns more than the loss.",
+            )
+
     def _number(self, kind: Callable[[Any], Any]) -> Any:
         """Return a Python number for what asks for one, unless a derivative would be lost."""
-        if self.active and np.issubdtype(self.dtype, np.inexact):
+        self.require_open()
+        is_spec = type(self.concrete) is Spec
+        if self.active and not is_spec and np.issubdtype(self.dtype, np.inexact):
             raise ConversionError(
                 f"{kind.__name__}() of a traced value would lose its derivative.",
-                f"{describe(self)} at {user_line()}",
+                describe(self),
                 advice="Use NumPy's function in place of Python's (np.sin for math.sin); "
                 "for a number without derivative, stop_gradient(x).",
             )
@@ -169,7 +185,14 @@ class Value(Traced):
         return self._number(int)  # type: ignore[no-any-return]
 
     def __index__(self) -> int:
-        return operator.index(self.ask("an index"))
+        number = self.ask("an index")
+        if np.issubdtype(self.dtype, np.inexact):
+            raise ConversionError(
+                "a traced value cannot be an index or a length: it is not an integer.",
+                describe(self),
+                advice="For the integer below it, without derivative: int(stop_gradient(x)).",
+            )
+        return operator.index(number)
 
     def item(self) -> Any:
         """Return the one number as Python's, unless a derivative would be lost."""
@@ -192,17 +215,19 @@ class Value(Traced):
         if isinstance(index, int) and self.shape and not -len(self) <= index < len(self):
             # IndexError ends the old protocol of iteration, so it has to be raised here
             raise AxisError(
-                f"index {index} of an axis of length {len(self)}.",
-                f"{describe(self)} at {user_line()}",
+                f"index {index} of an axis of length {len(self)}.", describe(self)
             )
         return NUMPY[operator.getitem](self, index)
 
     def __setitem__(self, index: Any, x: Any) -> NoReturn:
         raise InPlaceError(
             "a traced value cannot be written to: the backward pass may need what was there.",
-            f"{describe(self)} at {user_line()}",
+            describe(self),
             advice="Write np.where(mask, new, x), np.concatenate([...]) or an expression instead.",
         )
+
+    def __delitem__(self, index: Any) -> NoReturn:
+        self[index] = None
 
     # ------------------------------------------------------------------ methods
 
@@ -284,8 +309,27 @@ for _name, _function in {
     "invert": np.invert,
 }.items():
     setattr(Value, f"__{_name}__", lambda self, _f=_function: NUMPY[_f](self))
-for _name in (
-    "all any argmax argmin argsort clip compress copy cumprod cumsum diagonal dot max mean min "
-    "nonzero prod ravel repeat round squeeze std sum swapaxes take trace var"
-).split():
+_METHODS = """
+    all any argmax argmin argsort clip compress copy cumprod cumsum diagonal dot max mean min
+    nonzero prod ravel repeat round squeeze std sum swapaxes take trace var
+"""
+for _name in _METHODS.split():
     setattr(Value, _name, _method(getattr(np, _name)))
+
+
+def _absent(name: str) -> property:
+    """Return a property of arrays that values lack, as an error that says so."""
+
+    def refuse(self: Value) -> NoReturn:
+        raise NoOpError(
+            f"a traced value has no {name}: it is not an array in memory.",
+            describe(self),
+            advice="Use a NumPy function that is traced, or stop_gradient(x) for plain numbers.",
+        )
+
+    return property(refuse, doc="Refuse: see `chainrule.errors.NoOpError`.")
+
+
+for _name in dir(np.ndarray):
+    if not _name.startswith("_") and not hasattr(Value, _name):
+        setattr(Value, _name, _absent(_name))

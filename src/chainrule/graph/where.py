@@ -17,7 +17,7 @@ _THEIRS = str(Path(np.__file__).parent)
 
 def user_line() -> Where:
     """Return the innermost running line that is neither ours nor NumPy's."""
-    frame = sys._getframe(1)
+    frame = sys._getframe(1)  # noqa: SLF001 - the one quick way to the line that is running
     while True:
         file = frame.f_code.co_filename
         if not file.startswith((_OURS, _THEIRS)):

@@ -118,7 +118,8 @@ def walk(f: Callable[..., Any], args: Sequence[Any], *, keep_flat: bool = False)
         Whether ops without a derivative (comparisons, rounding) are kept too.
     """
     tracer = Tracer(keep_flat=keep_flat)
-    paths, arrays, structure = optree.tree_flatten_with_path(tuple(args))
+    tree: Any = tuple(args)
+    paths, arrays, structure = optree.tree_flatten_with_path(tree)
     names = parameter_names(f, len(args))
     leaves: list[Leaf] = []
     inside: list[Any] = []

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from chainrule.graph import Node
+    from chainrule.graph import Node, Op
 
 __all__ = ["OPSET", "Emitter", "Handle", "to_onnx"]
 
@@ -91,7 +91,8 @@ def to_onnx(
     if isinstance(function_or_graph, Graph):
         graph, name = function_or_graph, "graph"
     else:
-        graph = trace(function_or_graph, *optree.tree_map(_spec, specs, is_leaf=_is_spec))
+        shapes = [optree.tree_map(_spec, tree, is_leaf=_is_spec) for tree in specs]
+        graph = trace(function_or_graph, *shapes)
         name = getattr(function_or_graph, "__name__", type(function_or_graph).__name__)
     if graph.specialised:
         raise SpecialisedError(
@@ -125,7 +126,7 @@ def _model(graph: Graph, name: str) -> onnx.ModelProto:
         if i in graph.constants:
             handles[i] = emitter.array(graph.constants[i])
         elif node.op is not None:
-            handles[i] = emitter.say(node, [handles[k] for k in node.inputs], i)
+            handles[i] = emitter.say(node.op, node, [handles[k] for k in node.inputs], i)
     outputs = []
     for k, i in enumerate(graph.outputs):
         # An identity gives every output a name of its own, also an input that is one.
@@ -204,24 +205,24 @@ class Emitter:
         """Let what follows be named so, and be blamed on this node of the graph."""
         self._name, self._node = name, node
 
-    def say(self, node: Node, operands: Sequence[Handle], index: int) -> Handle:
+    def say(self, op: Op, node: Node, operands: Sequence[Handle], index: int) -> Handle:
         """Add what a node of a graph is in ONNX and return its output.
 
         Operands with a derivative are brought to the dtype of the output first, in which NumPy
         computes: ONNX promotes nothing, and its quotient of integers is an integer.
         """
-        op = node.op
-        assert op is not None
         self.begin(f"{op.name}_{index}", node)
         if op.onnx is None:
-            raise self._refusal(f"{op.name} has no counterpart in ONNX")
+            raise self._refusal(f"{op.name} cannot be said in ONNX.")
         if op.differentiable:
             operands = [
                 x if op.is_flat(k) else self.Cast(x, to=self.type(node.dtype))
                 for k, x in enumerate(operands)
             ]
-        mapping = functools.partial(self.emit, op.onnx) if isinstance(op.onnx, str) else None
-        y = mapping(*operands) if mapping else op.onnx(self, *operands, **node.attributes)
+        if isinstance(op.onnx, str):
+            y = self.emit(op.onnx, *operands)
+        else:
+            y = op.onnx(self, *operands, **node.attributes)
         return self.Cast(y, to=self.type(node.dtype))._replace(shape=node.shape)
 
     def emit(self, op_type: str, *inputs: Handle, output: int = 0, **attributes: Any) -> Handle:
@@ -245,15 +246,15 @@ class Emitter:
             return inputs[0]
         schema = self._schema(op_type)
         allowed = {t.type_param_str: t.allowed_type_strs for t in schema.type_constraints}
-        inputs, bound = self._unified(schema, inputs, allowed)
-        for x in inputs:
+        arrays, bound = self._unified(schema, inputs, allowed)
+        for x in arrays:
             if x.number is not None and x.name not in self.initializers:
                 self.initializers[x.name] = onnx.numpy_helper.from_array(x.number, x.name)
         names = [self.free_name(self._name) for _ in range(output + 1)]
         self.nodes.append(
             onnx.helper.make_node(
                 op_type,
-                [x.name for x in inputs],
+                [x.name for x in arrays],
                 names,
                 name=names[0],
                 doc_string=str(self._node.where) if self._node else None,
@@ -263,7 +264,8 @@ class Emitter:
         if "to" in attributes:
             return Handle(names[-1], onnx.helper.tensor_dtype_to_np_dtype(attributes["to"]))
         kind = schema.outputs[output].type_str
-        return Handle(names[-1], bound.get(kind) or _dtype(allowed.get(kind, [kind])[0]))
+        known = bound[kind] if kind in bound else _dtype(allowed.get(kind, [kind])[0])
+        return Handle(names[-1], known)
 
     def _unified(
         self, schema: onnx.defs.OpSchema, inputs: Sequence[Handle], allowed: dict[str, Any]
@@ -279,7 +281,7 @@ class Emitter:
         }
         for kind, dtype in bound.items():
             if f"tensor({_onnx_name(dtype)})" not in allowed.get(kind, [kind]):
-                raise self._refusal(f"{self._name} would need ONNX's {schema.name} of {dtype}")
+                raise self._refusal(f"ONNX's {schema.name} does not take {dtype}.")
         cast = [
             self.Cast(x, to=self.type(bound[kind])) for x, kind in zip(inputs, kinds, strict=True)
         ]
@@ -290,18 +292,17 @@ class Emitter:
         try:
             return onnx.defs.get_schema(op_type, OPSET)
         except onnx.defs.SchemaError:
-            raise self._refusal(f"{self._name} names an operator {op_type}") from None
+            raise self._refusal(f"ONNX has no operator {op_type} in version {OPSET}.") from None
 
     def _refusal(self, what: str) -> ExportError:
+        """Return an error that names the op and the line at fault."""
         node = self._node
-        facts = [f"at {node.where}"] if node and node.where.file else []
-        if node and node.origin:
-            facts.append(f"by the rule {node.origin.rule}")
-        return ExportError(
-            f"{what}, which there is not in version {OPSET} of its operators.",
-            *facts,
-            advice="Export the parts before and after it, or declare an op with an onnx= of its own.",
-        )
+        if node is None or node.op is None:
+            return ExportError(what)
+        facts = [f"op: {node.op.name}{node.op.signature}"]
+        if node.origin:
+            facts.append(f"from the derivative: {node.origin.rule}")
+        return ExportError(what, *facts, where=str(node.where))
 
     # ------------------------------------------------------------------ constants
 
@@ -346,6 +347,12 @@ class Emitter:
         """Return a reduction over axes; over none it is x, where ONNX would take them all."""
         return self.emit(op_type, x, self.integers(axis), keepdims=int(keepdims)) if axis else x
 
+    def reshape(self, x: Handle, shape: Sequence[int]) -> Handle:
+        """Return the same numbers under another shape."""
+        if x.shape == tuple(shape):
+            return x
+        return self.Reshape(x, self.integers(shape), allowzero=int(0 in shape))
+
     def places(self, indices: Sequence[Handle]) -> Handle:
         """Return arrays of places, broadcast, as one array of rows: what GatherND takes."""
         numbers = [x.number for x in indices if x.number is not None]
@@ -353,14 +360,12 @@ class Emitter:
             stacked = np.stack(np.broadcast_arrays(*numbers), axis=-1)
             return self.array(stacked.astype(np.int64))
         shape = np.broadcast_shapes(*[x.shape or () for x in indices])
-        columns = [
-            self.Unsqueeze(
-                self.Expand(self.Cast(x, to=self.type("int64")), self.integers(shape)),
-                self.integers([-1]),
-            )
-            for x in indices
-        ]
-        return self.Concat(*columns, axis=-1)
+        columns = []
+        for x in indices:
+            column = self.Cast(x, to=self.type("int64"))
+            column = column if x.shape == shape else self.Expand(column, self.integers(shape))
+            columns.append(self.Unsqueeze(column, self.integers([-1])))
+        return columns[0] if len(columns) == 1 else self.Concat(*columns, axis=-1)
 
     def free_name(self, wanted: str) -> str:
         """Return a name that no array has yet, the wanted one if it is free."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +25,7 @@ def _special(name, x):
     return getattr(importlib.import_module("scipy.special"), name)(x)
 
 
-@elementwise(
-    lambda y: y * (1 - y), latex=r"\sigma(<x>)", onnx="Sigmoid", numpy="expit"
-)
+@elementwise(lambda y: y * (1 - y), latex=r"\sigma(<x>)", onnx="Sigmoid", numpy="expit")
 def sigmoid(x):
     """The logistic function 1 / (1 + e^-x), without overflow."""
     x = np.asarray(x)
@@ -40,9 +39,7 @@ def logit(x):
     return np.log(x / (1 - x))
 
 
-@elementwise(
-    lambda x: sigmoid(x), latex=r"\log(1 + e^{<x>})", onnx="Softplus"
-)
+@elementwise(lambda x: sigmoid(x), latex=r"\log(1 + e^{<x>})", onnx="Softplus")
 def softplus(x):
     """The logarithm of 1 + e^x, without overflow."""
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
@@ -72,15 +69,21 @@ def erfc(x):
 
 @called_by("xlogy")
 def xlogy(x, y):
-    """x log y, which is 0 where x is 0."""
+    """X log y, which is 0 where x is 0."""
     is_zero = np.logical_and(x == 0, np.logical_not(np.isnan(y)))
     return np.where(is_zero, 0, x * np.log(np.where(is_zero, 1, y)))
+
+
+def _leaky_relu_in_onnx(e, x, slope):
+    if e.holds(x, slope):
+        return e.LeakyRelu(x, alpha=float(slope))
+    return e.Where(e.Greater(x, e.number(0, x)), x, e.Mul(x, e.number(slope, x)))
 
 
 @elementwise(
     lambda x, slope: np.where(x > 0, x.dtype.type(1), x.dtype.type(slope)),
     latex=r"\max(<x>, \alpha <x>)",
-    onnx=lambda e, x, slope: e.LeakyRelu(x, alpha=float(slope)),
+    onnx=_leaky_relu_in_onnx,
     kink=lambda x, slope=0.01: np.abs(x),
 )
 def leaky_relu(x, *, slope=0.01):
@@ -88,10 +91,18 @@ def leaky_relu(x, *, slope=0.01):
     return np.where(np.greater(x, 0), x, x * slope)[()]
 
 
+def _elu_in_onnx(e, x, alpha):
+    if e.holds(x, alpha):
+        return e.Elu(x, alpha=float(alpha))
+    zero, one = e.number(0, x), e.number(1, x)
+    below = e.Mul(e.number(alpha, x), e.Sub(e.Exp(e.Min(x, zero)), one))
+    return e.Where(e.Greater(x, zero), x, below)
+
+
 @elementwise(
     lambda x, y, alpha: np.where(x >= 0, x.dtype.type(1), y + alpha),
     latex=r"\mathrm{elu}(<x>)",
-    onnx=lambda e, x, alpha: e.Elu(x, alpha=float(alpha)),
+    onnx=_elu_in_onnx,
     kink=lambda x, alpha=1.0: np.abs(x),
 )
 def elu(x, *, alpha=1.0):
@@ -99,19 +110,23 @@ def elu(x, *, alpha=1.0):
     return np.where(np.greater(x, 0), x, alpha * np.expm1(np.minimum(x, 0)))[()]
 
 
+def _selu_in_onnx(e, x):
+    if e.holds(x, _SELU_ALPHA, _SELU_SCALE):
+        return e.Selu(x, alpha=_SELU_ALPHA, gamma=_SELU_SCALE)
+    return e.Mul(e.number(_SELU_SCALE, x), _elu_in_onnx(e, x, _SELU_ALPHA))
+
+
 @elementwise(
     lambda x, y: np.where(
         x > 0, x.dtype.type(_SELU_SCALE), y + x.dtype.type(_SELU_SCALE * _SELU_ALPHA)
     ),
     latex=r"\mathrm{selu}(<x>)",
-    onnx=lambda e, x: e.Selu(x, alpha=_SELU_ALPHA, gamma=_SELU_SCALE),
+    onnx=_selu_in_onnx,
     kink=np.abs,
 )
 def selu(x):
     """The exponential unit whose two constants keep mean 0 and variance 1 through layers."""
-    return _SELU_SCALE * np.where(
-        np.greater(x, 0), x, _SELU_ALPHA * np.expm1(np.minimum(x, 0))
-    )[()]
+    return _SELU_SCALE * np.where(np.greater(x, 0), x, _SELU_ALPHA * np.expm1(np.minimum(x, 0)))[()]
 
 
 @elementwise(
@@ -186,7 +201,7 @@ def _along_axis(op, n, xs, batched, attributes):
     return op(*xs, axis=attributes["axis"] + 1)
 
 
-_ALONG = {
+_ALONG: dict[str, Any] = {
     "shape": lambda x, axis: x.shape,
     "dtype": lambda x, axis: floating(x),
     "settle": lambda x, axis: {"axis": one_axis(axis, x.ndim)},
@@ -247,7 +262,9 @@ def _excess(logits, labels):
 
 
 def _losses_batch(op, n, xs, batched, attributes):
-    return op(*[x if b else np.broadcast_to(x, (n, *x.shape)) for x, b in zip(xs, batched, strict=True)])
+    return op(
+        *[x if b else np.broadcast_to(x, (n, *x.shape)) for x, b in zip(xs, batched, strict=True)]
+    )
 
 
 @rules(
@@ -259,15 +276,8 @@ def _losses_batch(op, n, xs, batched, attributes):
     flat=("labels",),
     batch=_losses_batch,
     latex=r"-\log \mathrm{softmax}(<logits>)_{<labels>}",
-    onnx=lambda e, logits, labels: e.Reshape(
-        e.Neg(
-            e.GatherElements(
-                e.LogSoftmax(logits, axis=-1),
-                e.Unsqueeze(e.Cast(labels, to=e.type("int64")), e.integers([-1])),
-                axis=-1,
-            )
-        ),
-        e.integers(labels.shape),
+    onnx=lambda e, logits, labels: e.Neg(
+        e.GatherND(e.LogSoftmax(logits, axis=-1), e.places([labels]), batch_dims=len(labels.shape))
     ),
     cases=[
         Case((4, 3), np.array([0, 2, 1, 2])),

@@ -236,7 +236,7 @@ def matrix_power(a, n):
 
 
 @called_by(np.linalg.norm)
-def norm(x, ord=None, axis=None, keepdims=False):  # noqa: A002 - NumPy's name
+def norm(x, ord=None, axis=None, keepdims=False):
     """A norm over one axis (of vectors) or two (of matrices); its slope at 0 is taken as 0."""
     if axis is None and ord is not None and x.ndim not in {1, 2}:
         raise ShapeError(f"norm with ord={ord} needs 1 or 2 axes, got {x.ndim}; say axis=.")
@@ -276,13 +276,13 @@ def _matrix_norm(x, order, rows, columns, keepdims):
 
 
 @called_by(np.linalg.vector_norm)
-def vector_norm(x, *, axis=None, ord=2, keepdims=False):  # noqa: A002 - NumPy's name
+def vector_norm(x, *, axis=None, ord=2, keepdims=False):
     """The norm of vectors along axes, or of all numbers."""
     axes = axes_of(axis, x.ndim)
     return _vector_norm(x, ord, axes, keepdims)
 
 
 @called_by(np.linalg.matrix_norm)
-def matrix_norm(x, *, ord="fro", keepdims=False):  # noqa: A002 - NumPy's name
+def matrix_norm(x, *, ord="fro", keepdims=False):
     """The norm of each matrix."""
     return norm(x, ord, (-2, -1), keepdims)

@@ -54,11 +54,23 @@ def divide(a, b):
     return np.true_divide(a, b)
 
 
+def _remainder_in_onnx(e, a, b):
+    if a.dtype.kind in "iu":
+        return e.Mod(a, b)
+    return e.Sub(a, e.Mul(b, e.Floor(e.Div(a, b))))
+
+
+def _floor_divide_in_onnx(e, a, b):
+    if a.dtype.kind in "iu":  # ONNX truncates a quotient of integers, so it has to come out even
+        return e.Div(e.Sub(a, e.Mod(a, b)), b)
+    return e.Floor(e.Div(a, b))
+
+
 @elementwise(
     1,
     lambda a, b: -np.floor_divide(a, b),
     latex=r"<a> \bmod <b>",
-    onnx=lambda e, a, b: e.Sub(a, e.Mul(b, e.Floor(e.Div(a, b)))),
+    onnx=_remainder_in_onnx,
     numpy=(np.remainder, np.mod),
     domain=((-3.0, 3.0), (0.6, 1.4)),
     kink=lambda a, b: np.abs(a / b - np.round(a / b)),
@@ -85,7 +97,7 @@ def fmod(a, b):
 @elementwise(
     why="a step function is flat but at its steps",
     latex=r"\left\lfloor \frac{<a>}{<b>} \right\rfloor",
-    onnx=lambda e, a, b: e.Floor(e.Div(a, b)),
+    onnx=_floor_divide_in_onnx,
     numpy=np.floor_divide,
     domain=(0.6, 1.9),
     kink=lambda a, b: np.abs(a / b - np.round(a / b)),
@@ -125,17 +137,13 @@ def reciprocal(x):
     return np.reciprocal(x)
 
 
-@elementwise(
-    lambda x: 2 * x, latex="<x>^2", onnx=lambda e, x: e.Mul(x, x), numpy=np.square
-)
+@elementwise(lambda x: 2 * x, latex="<x>^2", onnx=lambda e, x: e.Mul(x, x), numpy=np.square)
 def square(x):
     """The second power."""
     return np.square(x)
 
 
-@elementwise(
-    lambda y: 0.5 / y, latex=r"\sqrt{<x>}", onnx="Sqrt", numpy=np.sqrt, domain=_POSITIVE
-)
+@elementwise(lambda y: 0.5 / y, latex=r"\sqrt{<x>}", onnx="Sqrt", numpy=np.sqrt, domain=_POSITIVE)
 def sqrt(x):
     """The square root; its slope at 0 is infinite."""
     return np.sqrt(x)

@@ -48,9 +48,7 @@ def aligned(*core: int) -> Callable[..., Any]:
 
 def spread(n: int, xs: Sequence[Any], batched: Sequence[bool]) -> list[Any]:
     """Return the operands with those that all examples share repeated for each."""
-    return [
-        x if b else np.broadcast_to(x, (n, *x.shape)) for x, b in zip(xs, batched, strict=True)
-    ]
+    return [x if b else np.broadcast_to(x, (n, *x.shape)) for x, b in zip(xs, batched, strict=True)]
 
 
 def shifted(name: str = "axis") -> Callable[..., Any]:
@@ -73,7 +71,7 @@ def single(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the rule of an op of one operand from ``function(n, x, **attributes)``."""
 
     def rule(
-        op: Op,  # noqa: ARG001 - the function says what to do instead of the op
+        op: Op,
         n: int,
         xs: Sequence[Any],
         batched: Sequence[bool],

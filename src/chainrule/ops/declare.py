@@ -126,8 +126,8 @@ def bilinear(*transposes: Any, **fields: Unpack[Fields]) -> Callable[..., Op]:
 
 def rules(*, jvp: Any, vjp: Any, note: str = "", **fields: Unpack[Fields]) -> Callable[..., Op]:
     """Declare an op with both modes written out: a function, or a tuple of one an operand."""
-    as_tuple = [r if isinstance(r, tuple) else (r,) for r in (jvp, vjp)]
-    return functools.partial(_declare, derivative=Rules(*as_tuple, note), fields=fields)
+    forward, backward = (r if isinstance(r, tuple) else (r,) for r in (jvp, vjp))
+    return functools.partial(_declare, derivative=Rules(forward, backward, note), fields=fields)
 
 
 def flat(why: str, **fields: Unpack[Fields]) -> Callable[..., Op]:
@@ -250,5 +250,5 @@ def _intervals(domain: Any, count: int) -> tuple[tuple[float, float], ...]:
     return tuple(domain) if isinstance(domain[0], tuple) else (tuple(domain),) * count
 
 
-def _size(*xs: Any, y: Any, **_: Any) -> float:  # noqa: ARG001 - an operation an entry of y
+def _size(*xs: Any, y: Any, **_: Any) -> float:
     return float(y.size)

@@ -7,6 +7,7 @@ and places that were taken twice add up.
 
 from __future__ import annotations
 
+import math
 import operator
 
 import numpy as np
@@ -69,18 +70,33 @@ def _slice_shape(x, index):
 
 
 def _slice_in_onnx(e, x, index):
-    taken = [(a, i) for a, i in enumerate(i for i in index if i is not None)]
-    starts, ends, steps = [], [], []
-    for axis, entry in taken:
-        where = entry if isinstance(entry, slice) else slice(entry, entry + 1 or None)
-        start, end, step = where.indices(x.shape[axis])
-        starts.append(start)
-        ends.append(end if end >= 0 else -(2**31))
-        steps.append(step)
-    y = e.Slice(
-        x, e.integers(starts), e.integers(ends), e.integers(range(len(taken))), e.integers(steps)
-    )
-    return e.Reshape(y, e.integers(_slice_shape(x, index)))
+    y, parts = x, _ranges(x.shape, index)
+    cut = [axis for axis, part in enumerate(parts) if part != range(x.shape[axis])]
+    if cut:
+        starts = [parts[axis].start for axis in cut]
+        ends = [parts[axis].stop for axis in cut]
+        ends = [end if end >= 0 else -(2**31) for end in ends]  # -1 would be the last place
+        steps = [parts[axis].step for axis in cut]
+        y = e.Slice(x, e.integers(starts), e.integers(ends), e.integers(cut), e.integers(steps))
+    return e.reshape(y, _slice_shape(x, index))
+
+
+def _ranges(shape, index):
+    """Return the places along each axis that an index takes."""
+    entries = [entry for entry in index if entry is not None]
+    slices = [i if isinstance(i, slice) else slice(i, i + 1 or None) for i in entries]
+    return [range(*part.indices(n)) for part, n in zip(slices, shape, strict=True)]
+
+
+def _embed_in_onnx(e, x, index, shape):
+    parts = _ranges(shape, index)
+    if all(part.step == 1 for part in parts):
+        before = [part.start for part in parts]
+        after = [n - part.start - len(part) for part, n in zip(parts, shape, strict=True)]
+        return e.Pad(e.reshape(x, [len(part) for part in parts]), e.integers(before + after))
+    places = np.arange(math.prod(shape)).reshape(shape)[index].ravel()
+    zeros = e.zeros([math.prod(shape)], x)
+    return e.reshape(e.ScatterElements(zeros, e.integers(places), e.reshape(x, [-1])), shape)
 
 
 @linear(
@@ -107,15 +123,7 @@ def slice_(x, *, index):
     shape=lambda x, index, shape: shape,
     batch=single(lambda n, x, index, shape: embed(x, index=(_ALL, *index), shape=(n, *shape))),
     latex=r"\mathrm{embed}(<x>)",
-    onnx=lambda e, x, index, shape: e.Reshape(
-        e.ScatterElements(
-            e.array(np.zeros(int(np.prod(shape)), x.dtype)),
-            e.integers(np.arange(int(np.prod(shape))).reshape(shape)[index].ravel()),
-            e.Reshape(x, e.integers([-1])),
-            axis=0,
-        ),
-        e.integers(shape),
-    ),
+    onnx=_embed_in_onnx,
     cases=[Case((2, 3), index=(slice(1, 3), slice(None)), shape=(4, 3))],
 )
 def embed(x, *, index, shape):
@@ -177,7 +185,7 @@ def _scatter_batch(op, n, xs, batched, attributes):
     batch=_scatter_batch,
     latex=r"\mathrm{scatter}(<x>, <indices>)",
     onnx=lambda e, x, *indices, shape: e.ScatterND(
-        e.array(np.zeros(shape, x.dtype)), e.places(indices), x, reduction="add"
+        e.zeros(shape, x), e.places(indices), x, reduction="add"
     ),
     cases=[
         Case((3, 3), np.array([0, 2, 2]), shape=(4, 3)),
@@ -195,9 +203,7 @@ def scatter_add(x, *indices, shape):
 def getitem(x, index):
     """Any index that NumPy takes, but for masks of which only the shape is known."""
     entries = index if isinstance(index, tuple) else (index,)
-    entries = tuple(
-        np.asarray(e) if isinstance(e, list | range | tuple) else e for e in entries
-    )
+    entries = tuple(np.asarray(e) if isinstance(e, list | range | tuple) else e for e in entries)
     if not any(_is_array(entry) for entry in entries):
         return slice_(x, index=entries)
     return _advanced(x, entries)
@@ -205,7 +211,7 @@ def getitem(x, index):
 
 def _is_array(entry):
     """Return whether an entry selects by places or a mask."""
-    return isinstance(entry, np.ndarray | Value) or isinstance(entry, bool | np.bool_)
+    return isinstance(entry, np.ndarray | Value | bool | np.bool_)
 
 
 def _advanced(x, entries):
@@ -225,8 +231,11 @@ def _advanced(x, entries):
             basic.append(entry)
             axis += 1
             continue
-        found = _mask_places(entry) if _is_mask(entry) else [np.asarray(entry)[()]
-            if not isinstance(entry, Value) else entry]
+        found = (
+            _mask_places(entry)
+            if _is_mask(entry)
+            else [np.asarray(entry)[()] if not isinstance(entry, Value) else entry]
+        )
         for array in found:
             basic.append(_ALL)
             arrays.append(array)
@@ -276,7 +285,9 @@ def take_along_axis(x, indices, axis=-1):
             f"take_along_axis needs as many axes, got {np.ndim(x)} and {np.ndim(indices)}."
         )
     places = [
-        indices if a == axis else np.reshape(np.arange(n), [-1 if b == a else 1 for b in range(np.ndim(x))])
+        indices
+        if a == axis
+        else np.reshape(np.arange(n), [-1 if b == a else 1 for b in range(np.ndim(x))])
         for a, n in enumerate(np.shape(x))
     ]
     return gather(x, *places)
@@ -343,5 +354,3 @@ def triu(x, k=0):
 def one_hot(labels, classes, dtype=np.float64):
     """Rows with a 1 at the label and 0 elsewhere: the labels' shape and an axis of classes."""
     return np.astype(np.expand_dims(labels, -1) == np.arange(classes), dtype)
-
-

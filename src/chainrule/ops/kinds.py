@@ -242,7 +242,7 @@ class Flat(Derivative):
     reason: str
     kind: ClassVar[str] = "flat"
 
-    def bind(self, op: Op) -> Flat:  # noqa: ARG002 - there is nothing to fit
+    def bind(self, op: Op) -> Flat:
         """Return itself."""
         return self
 

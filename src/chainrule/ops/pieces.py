@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from chainrule.errors import NoOpError
@@ -12,12 +14,15 @@ from chainrule.ops.declare import broadcast_shape, called_by, elementwise, linea
 
 _STEP = "a step function is flat but at its steps"
 _TRUTH = "a truth value does not change but at jumps"
-_OFF_INTEGER = {"kink": lambda x: np.abs(x - np.round(x))}
-_OFF_HALF = {"kink": lambda x: np.abs(x - np.floor(x) - 0.5)}
+_OFF_INTEGER: dict[str, Any] = {"kink": lambda x: np.abs(x - np.round(x))}
+_OFF_HALF: dict[str, Any] = {"kink": lambda x: np.abs(x - np.floor(x) - 0.5)}
 
 
 @elementwise(
-    lambda x: np.sign(x), latex=r"\lvert <x> \rvert", onnx="Abs", numpy=(np.absolute, np.fabs),
+    lambda x: np.sign(x),
+    latex=r"\lvert <x> \rvert",
+    onnx="Abs",
+    numpy=(np.absolute, np.fabs),
     kink=np.abs,
 )
 def absolute(x):
@@ -31,11 +36,17 @@ def sign(x):
     return np.sign(x)
 
 
+def _signbit_in_onnx(e, x):
+    """Say whether a number is negative; one over -0 is too."""
+    zero = e.number(0, x)
+    return e.Or(e.Less(x, zero), e.Less(e.Reciprocal(x), zero))
+
+
 @elementwise(
     lambda a, b: np.sign(a) * (1 - 2 * np.signbit(b).astype(a.dtype)),
     0.0,
     latex=r"\mathrm{copysign}(<a>, <b>)",
-    onnx=None,
+    onnx=lambda e, a, b: e.Where(_signbit_in_onnx(e, b), e.Neg(e.Abs(a)), e.Abs(a)),
     numpy=np.copysign,
     kink=lambda a, b: np.minimum(np.abs(a), np.abs(b)),
 )
@@ -44,15 +55,13 @@ def copysign(a, b):
     return np.copysign(a, b)
 
 
-@elementwise(why=_TRUTH, onnx=None, numpy=np.signbit, kink=np.abs)
+@elementwise(why=_TRUTH, onnx=_signbit_in_onnx, numpy=np.signbit, kink=np.abs)
 def signbit(x):
     """Whether the sign is negative, also that of -0."""
     return np.signbit(x)
 
 
-@elementwise(
-    why=_STEP, latex=r"\lfloor <x> \rfloor", onnx="Floor", numpy=np.floor, **_OFF_INTEGER
-)
+@elementwise(why=_STEP, latex=r"\lfloor <x> \rfloor", onnx="Floor", numpy=np.floor, **_OFF_INTEGER)
 def floor(x):
     """The next lower integer."""
     return np.floor(x)
@@ -195,7 +204,7 @@ def clamp(x, low, high):
 
 
 @called_by(np.clip)
-def clip(x, low=None, high=None, *, min=None, max=None):  # noqa: A002 - NumPy's names
+def clip(x, low=None, high=None, *, min=None, max=None):
     """The number kept between bounds, either of which may be missing."""
     low, high = (min if low is None else low), (max if high is None else high)
     if np.issubdtype(np.result_type(x), np.inexact):
@@ -220,10 +229,13 @@ def cast(x, *, dtype):
     return np.asarray(x).astype(dtype)[()]
 
 
-@elementwise(why="whole numbers and truth values do not change but at jumps", onnx=lambda e, x, dtype: e.Cast(x, to=e.type(dtype)),
+@elementwise(
+    why="whole numbers and truth values do not change but at jumps",
+    onnx=lambda e, x, dtype: e.Cast(x, to=e.type(dtype)),
     cases=[Case((2, 3), dtype="int64"), Case((), dtype="bool")],
     settle=lambda x, dtype: {"dtype": np.dtype(dtype)},
-    kink=lambda x, **_: np.abs(x - np.round(x)))
+    kink=lambda x, **_: np.abs(x - np.round(x)),
+)
 def discretise(x, *, dtype):
     """The numbers as whole numbers or truth values."""
     return np.asarray(x).astype(dtype)[()]
@@ -260,7 +272,10 @@ def _comparison(numpy, symbol, onnx):
     compare.__name__ = numpy.__name__
     compare.__doc__ = f"Whether <a> {symbol} <b>, element by element."
     return elementwise(
-        why=_TRUTH, latex=f"[<a> {symbol} <b>]", onnx=onnx, numpy=numpy,
+        why=_TRUTH,
+        latex=f"[<a> {symbol} <b>]",
+        onnx=onnx,
+        numpy=numpy,
         kink=lambda a, b: np.abs(a - b),
     )(compare)
 
@@ -282,7 +297,9 @@ def _logical(numpy, symbol, onnx):
     combine.__name__ = numpy.__name__
     combine.__doc__ = f"Whether <a> {symbol} <b>, element by element."
     return elementwise(
-        why=_TRUTH, latex=rf"<a> {symbol} <b>", numpy=numpy,
+        why=_TRUTH,
+        latex=rf"<a> {symbol} <b>",
+        numpy=numpy,
         onnx=lambda e, a, b: e.emit(
             onnx, e.Cast(a, to=e.type("bool")), e.Cast(b, to=e.type("bool"))
         ),

@@ -15,14 +15,14 @@ from chainrule.ops.shapes import one_axis
 
 
 def _matmul_shape(a, b):
-    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
-        hint = ""
-        if a.ndim > 1 and b.ndim > 1 and a.shape[-1] == b.shape[-1]:
-            hint = "Did you mean a @ b.T?"
+    if a.ndim < 2 or b.ndim < 2:
+        raise ShapeError(f"matmul needs matrices, got {a.ndim} and {b.ndim} axes.")
+    if a.shape[-1] != b.shape[-2]:
+        fits = "Did you mean a @ b.T?" if a.shape[-1] == b.shape[-1] else ""
         raise ShapeError(
-            f"matmul needs a's last axis to equal b's first, got {a.shape[-1:]} and {b.shape[-2:-1]}."
-            .replace("(", "").replace(",)", ""),
-            advice=hint,
+            f"matmul needs a's last axis to equal b's last but one, got {a.shape[-1]} and "
+            f"{b.shape[-2]}.",
+            advice=fits,
         )
     try:
         lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
@@ -204,9 +204,7 @@ def _settled_subscripts(*xs, subscripts):
     dots = "".join(itertools.islice(free, max(w for w in (*widths, 0))))
     if any(w < 0 or (w > 0 and "..." not in t) for t, w in zip(terms, widths, strict=True)):
         raise ShapeError(f"einsum {subscripts!r} does not fit {[list(x.shape) for x in xs]}.")
-    terms = [
-        t.replace("...", dots[len(dots) - w :]) for t, w in zip(terms, widths, strict=True)
-    ]
+    terms = [t.replace("...", dots[len(dots) - w :]) for t, w in zip(terms, widths, strict=True)]
     if arrow:
         right = right.replace("...", dots)
     else:
@@ -277,8 +275,9 @@ def _einsum_batch(op, n, xs, batched, attributes):
     batch=_einsum_batch,
     latex=r"\mathrm{einsum}(<xs>)",
     onnx=lambda e, *xs, subscripts: e.Einsum(*xs, equation=subscripts),
-    cost=lambda *xs, y, subscripts: 2.0
-    * float(np.prod(list(_lengths(xs, _terms(subscripts)[0]).values()), dtype=float)),
+    cost=lambda *xs, y, subscripts: (
+        2.0 * float(np.prod(list(_lengths(xs, _terms(subscripts)[0]).values()), dtype=float))
+    ),
     cases=[
         Case((2, 3), (3, 4), subscripts="ij,jk->ik"),
         Case((3, 3), subscripts="ii->i"),

@@ -6,6 +6,7 @@ Axes are settled before any rule sees them: a tuple, in order, counted from the 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,12 @@ def _reduced(x, axis, keepdims):
     return tuple(n for a, n in enumerate(x.shape) if a not in axis)
 
 
-_REDUCTION = {"shape": _reduced, "settle": _settled, "batch": shifted(), "cases": _CASES}
+_REDUCTION: dict[str, Any] = {
+    "shape": _reduced,
+    "settle": _settled,
+    "batch": shifted(),
+    "cases": _CASES,
+}
 
 
 def restore(g, x, axis, keepdims):
@@ -66,7 +72,7 @@ def _reduction_rules(slope):
     dtype=lambda x, axis, keepdims: np.sum(np.zeros(1, x.dtype)).dtype,
     rewrite=lambda x, axis, keepdims: x if not axis else None,
     latex=r"\sum <x>",
-    onnx=lambda e, x, axis, keepdims: e.ReduceSum(x, e.integers(axis), keepdims=int(keepdims)),
+    onnx=lambda e, x, axis, keepdims: e.reduce("ReduceSum", x, axis, keepdims),
     **_REDUCTION,
 )
 def sum_(x, *, axis=None, keepdims=False):
@@ -101,7 +107,7 @@ def add_reduce(x, axis=0, dtype=None, keepdims=False):
         restore(g, x, axis, keepdims) / count_along(x, axis), x.shape
     ),
     latex=r"\overline{<x>}",
-    onnx=lambda e, x, axis, keepdims: e.ReduceMean(x, e.integers(axis), keepdims=int(keepdims)),
+    onnx=lambda e, x, axis, keepdims: e.reduce("ReduceMean", x, axis, keepdims),
     dtype=lambda x, axis, keepdims: floating(x),
     **_REDUCTION,
 )
@@ -150,7 +156,7 @@ def _gap(largest):
     **_reduction_rules(_shared_extreme),
     note="the slope goes to the largest; ties share it equally",
     latex=r"\max <x>",
-    onnx=lambda e, x, axis, keepdims: e.ReduceMax(x, e.integers(axis), keepdims=int(keepdims)),
+    onnx=lambda e, x, axis, keepdims: e.reduce("ReduceMax", x, axis, keepdims),
     kink=_gap(largest=True),
     **_REDUCTION,
 )
@@ -163,7 +169,7 @@ def max_(x, *, axis=None, keepdims=False):
     **_reduction_rules(_shared_extreme),
     note="the slope goes to the smallest; ties share it equally",
     latex=r"\min <x>",
-    onnx=lambda e, x, axis, keepdims: e.ReduceMin(x, e.integers(axis), keepdims=int(keepdims)),
+    onnx=lambda e, x, axis, keepdims: e.reduce("ReduceMin", x, axis, keepdims),
     kink=_gap(largest=False),
     **_REDUCTION,
 )
@@ -230,9 +236,7 @@ def _product_of_others(x, y, axis):
     one = np.ones((*rows.shape[:-1], 1), x.dtype)
     last = rows.ndim - 1
     before = _scanned(np.concatenate([one, rows[..., : n - 1]], axis=-1), last)
-    after = np.flip(
-        _scanned(np.concatenate([one, np.flip(rows[..., 1:], -1)], axis=-1), last), -1
-    )
+    after = np.flip(_scanned(np.concatenate([one, np.flip(rows[..., 1:], -1)], axis=-1), last), -1)
     others = np.reshape(before * after, tuple(x.shape[a] for a in order))
     return np.transpose(others, tuple(order.index(a) for a in range(x.ndim)))
 
@@ -242,7 +246,7 @@ def _product_of_others(x, y, axis):
     note="the slope at a number is the product of all others, so zeros are harmless",
     dtype=lambda x, axis, keepdims: np.prod(np.ones(1, x.dtype)).dtype,
     latex=r"\prod <x>",
-    onnx=lambda e, x, axis, keepdims: e.ReduceProd(x, e.integers(axis), keepdims=int(keepdims)),
+    onnx=lambda e, x, axis, keepdims: e.reduce("ReduceProd", x, axis, keepdims),
     **_REDUCTION,
 )
 def prod(x, *, axis=None, keepdims=False):
@@ -311,9 +315,7 @@ def _shares(x, y, axis):
     note="its slope is the softmax",
     dtype=lambda x, axis, keepdims: floating(x),
     latex=r"\log \sum e^{<x>}",
-    onnx=lambda e, x, axis, keepdims: e.ReduceLogSumExp(
-        x, e.integers(axis), keepdims=int(keepdims)
-    ),
+    onnx=lambda e, x, axis, keepdims: e.reduce("ReduceLogSumExp", x, axis, keepdims),
     **_REDUCTION,
 )
 def logsumexp(x, *, axis=None, keepdims=False):
@@ -376,11 +378,12 @@ def _position(function, onnx):
         },
         batch=_position_batch,
         latex=rf"\mathrm{{{function.__name__}}} <x>",
-        onnx=lambda e, x, axis, keepdims: e.emit(
-            onnx,
-            e.Reshape(x, e.integers([-1])) if axis is None else x,
-            axis=axis or 0,
-            keepdims=int(keepdims and axis is not None),
+        onnx=lambda e, x, axis, keepdims: (
+            e.emit(onnx, x, axis=axis, keepdims=int(keepdims))
+            if axis is not None
+            else e.reshape(
+                e.emit(onnx, e.reshape(x, [-1]), axis=0), [1] * len(x.shape) if keepdims else []
+            )
         ),
         numpy=function,
         cases=[Case((2, 3), axis=1), Case((2, 3)), Case((2, 3), axis=0, keepdims=True)],
@@ -406,9 +409,7 @@ argmin = _position(np.argmin, "ArgMin")
     settle=lambda x, axis: {"axis": one_axis(axis, x.ndim)},
     batch=shifted(),
     latex=r"\mathrm{argsort}(<x>)",
-    onnx=lambda e, x, axis: e.TopK(
-        x, e.integers([x.shape[axis]]), axis=axis, largest=0, output=1
-    ),
+    onnx=lambda e, x, axis: e.TopK(x, e.integers([x.shape[axis]]), axis=axis, largest=0, output=1),
     cases=[Case((2, 3), axis=1), Case((4,), axis=0)],
 )
 def argsort(x, *, axis):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -65,7 +66,7 @@ def _merge_reshapes(x, shape):
     batch=single(lambda n, x, shape: reshape(x, shape=(n, *shape))),
     rewrite=_merge_reshapes,
     latex="<x>",
-    onnx=lambda e, x, shape: e.Reshape(x, e.integers(shape)),
+    onnx=lambda e, x, shape: e.reshape(x, shape),
     cases=[Case((2, 6), shape=(3, 4)), Case((4,), shape=(2, 1, 2)), Case((1,), shape=())],
 )
 def reshape(x, *, shape):
@@ -174,10 +175,8 @@ def expand_dims(x, axis):
 @called_by(np.squeeze)
 def squeeze(x, axis=None):
     """Without axes of length 1: all of them, or those given."""
-    if axis is None:
-        axes = [a for a, n in enumerate(x.shape) if n == 1]
-    else:
-        axes = axes_of(axis, x.ndim)
+    ones = [a for a, n in enumerate(x.shape) if n == 1]
+    axes = ones if axis is None else axes_of(axis, x.ndim)
     if any(x.shape[a] != 1 for a in axes):
         raise ShapeError(f"squeeze needs axes of length 1, got axis {axis} of {list(x.shape)}.")
     return reshape(x, shape=tuple(n for a, n in enumerate(x.shape) if a not in axes))
@@ -351,12 +350,12 @@ def array_split(x, parts, axis=0):
     axis = one_axis(axis, x.ndim)
     n = x.shape[axis]
     if isinstance(parts, int | np.integer):
-        ends = [n * 0 + sum(n // parts + (j < n % parts) for j in range(k)) for k in range(1, parts)]
+        sizes = [n // parts + (k < n % parts) for k in range(parts)]
+        ends = list(itertools.accumulate(sizes))[:-1]
     else:
         ends = [int(end) for end in parts]
-    edges = [0, *ends, n]
     lead = (slice(None),) * axis
-    return [x[(*lead, slice(a, b))] for a, b in zip(edges, edges[1:], strict=False)]
+    return [x[(*lead, slice(a, b))] for a, b in itertools.pairwise([0, *ends, n])]
 
 
 @called_by(np.split)
@@ -384,9 +383,7 @@ def _padded(x, width):
 
 
 @linear(
-    lambda g, x, width: g[
-        tuple(slice(b, b + n) for n, (b, _) in zip(x.shape, width, strict=True))
-    ],
+    lambda g, x, width: g[tuple(slice(b, b + n) for n, (b, _) in zip(x.shape, width, strict=True))],
     shape=_padded,
     settle=lambda x, width: {
         "width": tuple((int(b), int(a)) for b, a in np.broadcast_to(width, (x.ndim, 2)))

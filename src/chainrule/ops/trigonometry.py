@@ -23,9 +23,7 @@ def cos(x):
     return np.cos(x)
 
 
-@elementwise(
-    lambda y: 1 + y * y, latex=r"\tan <x>", onnx="Tan", numpy=np.tan, domain=(-1.2, 1.2)
-)
+@elementwise(lambda y: 1 + y * y, latex=r"\tan <x>", onnx="Tan", numpy=np.tan, domain=(-1.2, 1.2))
 def tan(x):
     """The tangent; x in radians."""
     return np.tan(x)
@@ -61,11 +59,20 @@ def arctan(x):
     return np.arctan(x)
 
 
+def _angle_in_onnx(e, a, b):
+    """Say the angle by the arctangent of a/b, half a turn further where b is negative."""
+    zero = e.number(0, a)
+    half_turn = e.Where(e.Less(a, zero), e.number(-math.pi, a), e.number(math.pi, a))
+    slanted = e.Add(e.Atan(e.Div(a, b)), e.Where(e.Less(b, zero), half_turn, zero))
+    upright = e.Mul(e.Sign(a), e.number(math.pi / 2, a))
+    return e.Where(e.Equal(b, zero), upright, slanted)
+
+
 @elementwise(
     lambda a, b: b / (a * a + b * b),
     lambda a, b: -a / (a * a + b * b),
     latex=r"\mathrm{atan2}(<a>, <b>)",
-    onnx=None,
+    onnx=_angle_in_onnx,
     numpy=np.arctan2,
     domain=(0.3, 2.0),
 )

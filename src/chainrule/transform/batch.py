@@ -130,9 +130,7 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0) -> Callable[..., Any]:
     return mapped
 
 
-def _enter(
-    tracer: ShapeTracer, tree: Any, axis: int, name: str, examples: list[Any]
-) -> Any:
+def _enter(tracer: ShapeTracer, tree: Any, axis: int, name: str, examples: list[Any]) -> Any:
     """Return an argument for one example, and add its arrays, examples in front, to the list."""
 
     def one(x: Any) -> Value:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 
 
+_LEAF: Any = optree.treespec_leaf()
+
+
 class _Argument(NamedTuple):
     """One argument inside a trace: its values, and how to put them together again."""
 
@@ -368,7 +371,7 @@ def jvp(f: Callable[..., Any], xs: Sequence[Any], dxs: Sequence[Any]) -> tuple[A
     run = _run(f, xs, {}, range(len(xs)))
     tangents: dict[int, Any] = {}
     for argument, dx in zip(run.arguments, dxs, strict=True):
-        structure = argument.structure or optree.tree_structure(0)
+        structure = argument.structure or _LEAF
         parts = _leaves_like("jvp", dx, argument.leaves, structure)
         tangents |= {x.index: part for x, part in zip(argument.leaves, parts, strict=True)}
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -386,9 +389,13 @@ def jvp(f: Callable[..., Any], xs: Sequence[Any], dxs: Sequence[Any]) -> tuple[A
 
 def _tuples(name: str, xs: Any, dxs: Any) -> None:
     if not isinstance(xs, tuple | list) or not isinstance(dxs, tuple | list):
-        raise StructureError(f"{name} takes tuples of arguments and tangents: {name}(f, (x,), (dx,)).")
+        raise StructureError(
+            f"{name} takes tuples of arguments and tangents: {name}(f, (x,), (dx,))."
+        )
     if len(xs) != len(dxs):
-        raise StructureError(f"{name} needs a tangent for each argument, got {len(xs)} and {len(dxs)}.")
+        raise StructureError(
+            f"{name} needs a tangent for each argument, got {len(xs)} and {len(dxs)}."
+        )
 
 
 def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:

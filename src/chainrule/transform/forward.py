@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["forward", "push_forward"]
 
 
-def push_forward(
-    graph: Graph, numbers: Sequence[Any], tangents: dict[int, Any]
-) -> dict[int, Any]:
+def push_forward(graph: Graph, numbers: Sequence[Any], tangents: dict[int, Any]) -> dict[int, Any]:
     """Walk a graph forwards and return the tangent of every node that has one.
 
     Parameters
@@ -85,5 +83,3 @@ def forward(graph: Graph) -> Graph:
     result.outputs = [*[numbers[i].index for i in graph.outputs], *[dy.index for dy in dys]]
     result.specialised = graph.specialised
     return result
-
-

@@ -73,7 +73,8 @@ def reverse(graph: Graph, wrt: Sequence[int] | None = None) -> Graph:
     graph
         A program with n outputs.
     wrt
-        The positions of the inputs whose cotangents are wanted; all if None.
+        The positions of the inputs whose cotangents are wanted; if None, all that have a
+        floating-point type.
 
     Returns
     -------
@@ -97,7 +98,7 @@ def reverse(graph: Graph, wrt: Sequence[int] | None = None) -> Graph:
       %6: float64[2] = multiply(%2, %5)
     """
     tracer = ShapeTracer()
-    places = range(len(graph.inputs)) if wrt is None else wrt
+    places = _floating(graph) if wrt is None else wrt
     active = graph.dependents([graph.inputs[p] for p in places])
     numbers = tracer.replay(graph, tracer.inputs_of(graph))
     cotangents: dict[int, Any] = {}
@@ -115,3 +116,9 @@ def reverse(graph: Graph, wrt: Sequence[int] | None = None) -> Graph:
     result.outputs = [*[numbers[i].index for i in graph.outputs], *[g.index for g in gradients]]
     result.specialised = graph.specialised
     return result
+
+
+def _floating(graph: Graph) -> list[int]:
+    """Return the positions of the inputs that have a derivative."""
+    dtypes = [graph.nodes[index].dtype for index in graph.inputs]
+    return [k for k, dtype in enumerate(dtypes) if np.issubdtype(dtype, np.floating)]

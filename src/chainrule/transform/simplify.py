@@ -56,7 +56,7 @@ def _rewritten(graph: Graph) -> Graph:
             continue
         if node.op is None:
             constant = graph.constants[index]
-            key = ("constant", _frozen(constant))
+            key: Any = ("constant", _frozen(constant))
             values[index] = seen[key] if key in seen else tracer.constant(constant)
         else:
             xs = [values[i] for i in node.inputs]
@@ -76,12 +76,12 @@ def _rewritten(graph: Graph) -> Graph:
 
 def _simplest(tracer: ShapeTracer, node: Node, xs: list[Value]) -> Value:
     """Return a node's value: folded, rewritten, or as it is."""
-    op = node.op
-    assert op is not None
     constants = tracer.graph.constants
-    if xs and all(x.index in constants for x in xs) and Spec(node.shape).size <= _LARGEST_FOLDED:
+    known = bool(xs) and all(x.index in constants for x in xs)
+    if node.op and known and Spec(node.shape).size <= _LARGEST_FOLDED:
         with np.errstate(all="ignore"):
-            return tracer.constant(op(*[constants[x.index] for x in xs], **node.attributes))
+            folded = node.op(*[constants[x.index] for x in xs], **node.attributes)
+        return tracer.constant(folded)
     simpler = _rewrite(node, xs)
     if simpler is None:
         return tracer.append(node, xs)
