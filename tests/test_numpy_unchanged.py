@@ -583,7 +583,7 @@ class TestLaterWrites:
 @pytest.mark.parametrize(
     ("f", "name", "nearest"),
     [
-        (np.nancumsum, "np.nancumsum", "np.cumsum"),
+        (np.nancumsum, "np.nancumsum", "np.nansum"),
         (np.nanprod, "np.nanprod", "np.prod"),
         (lambda x: x[np.nanargmax(x)], "np.nanargmax", "np.argmax"),
         (lambda x: np.linalg.eigvalsh(np.outer(x, x)), "np.linalg.eigvalsh", "np."),

@@ -31,11 +31,20 @@ class Erf(OpRun):
         return (np.asarray(ops.erf(x)),)
 
 
+class Softplus(OpRun):
+    """That of ONNX 1.18 stumbles over an array without axes."""
+
+    op_domain = ""
+
+    def _run(self, x):
+        return (np.asarray(ops.softplus(x)),)
+
+
 def run(model, *arrays):
     """Return the outputs of a model for inputs by position."""
     names = [x.name for x in model.graph.input]
     given = {name: np.asarray(x) for name, x in zip(names, arrays, strict=True)}
-    return ReferenceEvaluator(model, new_ops=[Erf]).run(None, given)
+    return ReferenceEvaluator(model, new_ops=[Erf, Softplus]).run(None, given)
 
 
 def agree(graph, *arrays, tolerance=1e-12):
@@ -112,9 +121,9 @@ COUNTS = np.array([[-7, 7], [8, -8]])
         (lambda x: np.reshape(x[:0], (0, 5)), [X]),
         (lambda x: ops.embed(x, index=(slice(None, None, -2), 1), shape=(4, 3)), [X[0, :2]]),
         (lambda x: ops.elu(x, alpha=0.3), [X]),
-        (lambda a, b: np.arctan2(a, b), [SIGNED[:, None], np.array([-2.0, 0.0, 1.0])]),
-        (lambda a, b: np.copysign(a, b), [X[:4, :1], SIGNED]),
-        (lambda x: np.signbit(x), [SIGNED]),
+        (np.arctan2, [np.array([[-1.5], [0.0], [2.0]]), np.array([-2.0, 0.0, 1.0])]),
+        (np.copysign, [X[:4, :1], SIGNED]),
+        (np.signbit, [SIGNED]),
         (lambda a, b: a % b, [COUNTS, np.array([3, -3])]),
         (lambda a, b: a // b, [COUNTS, np.array([3, -3])]),
         (lambda a, b: a / b, [COUNTS, np.array([3, -3])]),
@@ -123,7 +132,7 @@ COUNTS = np.array([[-7, 7], [8, -8]])
         (lambda x, i: x[i], [X, np.array([[0], [3]])]),
         (lambda x, i, j: x[i, j], [X, np.array([[0], [-1]], np.int32), np.array([1, 1, 2])]),
         (lambda x, i: np.take_along_axis(x, i, axis=1), [X, np.argsort(X, axis=1)]),
-        (lambda logits, i: ops.softmax_cross_entropy(logits, i), [X[0], np.int64(2)]),
+        (ops.softmax_cross_entropy, [X[0], np.int64(2)]),
         (lambda x: (x, x, np.eye(2)), [X]),
     ],
 )
@@ -225,13 +234,13 @@ def test_an_op_without_words_is_named_with_its_line():
 
 def test_a_derivative_without_words_is_named_with_its_rule():
     with pytest.raises(ExportError, match="inv cannot be said") as refused:
-        to_onnx(reverse(trace(lambda a: ops.log_abs_det(a), Spec((3, 3)))))
+        to_onnx(reverse(trace(ops.log_abs_det, Spec((3, 3)))))
     assert "log_abs_det backward" in str(refused.value)
 
 
 def test_a_dtype_that_onnx_does_not_take_is_named():
     with pytest.raises(ExportError, match="Floor does not take int64"):
-        to_onnx(lambda x: np.floor(x), Spec((2,), np.dtype("int64")))
+        to_onnx(np.floor, Spec((2,), np.dtype("int64")))
 
 
 def test_an_operator_that_onnx_does_not_have_is_named():
@@ -241,7 +250,7 @@ def test_an_operator_that_onnx_does_not_have_is_named():
 
     try:
         with pytest.raises(ExportError, match="ONNX has no operator Same"):
-            to_onnx(lambda x: the_same(x), Spec((2,)))
+            to_onnx(the_same, Spec((2,)))
     finally:
         del OPS["the_same"]
 

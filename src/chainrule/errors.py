@@ -28,7 +28,7 @@ expected, and what to do; and it names the line of the user's program. The code 
 
 from __future__ import annotations
 
-import functools
+import os
 import sys
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -63,20 +63,16 @@ __all__ = [
 ]
 
 
-# Lines in these are ours, NumPy's or a container's, not the user's.
-_LIBRARIES = tuple(
-    f"{Path(file).parent}/" for file in (__file__, np.__file__, optree.__file__)
-) + (functools.__file__,)
-
-
-def _is_library(file: str) -> bool:
-    return file.startswith(_LIBRARIES)
+LIBRARIES = tuple(
+    f"{Path(module).parent}{os.sep}" for module in (__file__, np.__file__, optree.__file__)
+)
+"""Where the lines are that are not the user's."""
 
 
 def _user_line() -> str:
     """Return the innermost running line that is the user's."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _is_library(frame.f_code.co_filename):
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the way to the running line
+    while frame is not None and frame.f_code.co_filename.startswith(LIBRARIES):
         frame = frame.f_back
     return f"{PurePath(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame else ""
 
@@ -111,7 +107,7 @@ class ChainruleError(Exception):
         """Return the code, the sentence, the facts, the line and the advice, a line each."""
         head = f"{self.code} {type(self).__name__}: {self.what}".lstrip()
         at = f"at {self.where}"
-        lines = [] if any(at in fact for fact in self.facts) else [at]
+        lines = [] if not self.where or any(at in fact for fact in self.facts) else [at]
         return "\n  ".join([head, *self.facts, *lines, *self.advice.splitlines()])
 
     def located(self, *facts: str, where: str = "") -> Self:
@@ -125,18 +121,21 @@ class MissingExtraError(ChainruleError, ImportError):
     """An optional package is needed and not installed."""
 
     code = "CR001"
+    way_out = "Install the extra that brings it, as in: pip install 'chainrule[onnx]'"
 
 
 class TraceError(ChainruleError, TypeError):
     """A function did something that a trace cannot record."""
-
-    way_out = "Return values from the function, and compute with NumPy's functions in it."
 
 
 class BranchError(TraceError):
     """Python asked for a number where only a shape is known."""
 
     code = "CR101"
+    way_out = (
+        "Use np.where(condition, a, b) in place of a branch, np.where(mask, x, 0) in place of "
+        "x[mask], np.take(a, i) in place of a[i]."
+    )
 
 
 class NoOpError(TraceError, AttributeError):
@@ -153,31 +152,44 @@ class InPlaceError(TraceError):
     """A traced value would be written to, or written into a plain array."""
 
     code = "CR103"
+    way_out = (
+        "Make a new array: `a = a + b` for `a += b`, np.where(mask, new, a) for a[mask] = new, "
+        "np.concatenate or np.stack for filling one piece by piece; and no `out=`."
+    )
 
 
 class ConversionError(TraceError):
     """A traced value would lose its derivative by becoming a plain number or array."""
 
     code = "CR104"
+    way_out = (
+        "Use NumPy's functions in place of Python's (np.sin for math.sin, np.stack([u, v]) for "
+        "np.array([u, v])); for a number without derivative, stop_gradient(x)."
+    )
 
 
 class LeakError(TraceError):
     """A value is used after the trace that made it has ended."""
 
     code = "CR105"
+    way_out = (
+        "Return values from the function instead of keeping them elsewhere; has_aux=True returns "
+        "more than the loss."
+    )
 
 
 class OutputError(TraceError):
     """A function returned something that is not a number or an array."""
 
     code = "CR106"
+    way_out = "Return the arrays that the function computed, or a container of them."
 
 
 class ShapeError(ChainruleError, ValueError):
     """Shapes that do not fit each other."""
 
     code = "CR201"
-    way_out = "Compare the shapes above with those that the formula needs."
+    way_out = "Correct the shape where the array is made, or reshape, transpose or slice it here."
 
 
 class AxisError(ShapeError, IndexError):
@@ -191,6 +203,7 @@ class NotScalarError(ShapeError):
     """The gradient of something that is not one number."""
 
     code = "CR203"
+    way_out = "Return np.sum(y) or np.mean(y), or use chainrule.vjp or chainrule.jacobian."
 
 
 class InputTypeError(ChainruleError, TypeError):
@@ -225,6 +238,7 @@ class SpecialisedError(GraphError):
     """A graph that was traced for other numbers than it is asked for."""
 
     code = "CR403"
+    way_out = "Trace on shapes (chainrule.Spec) and use np.where, or trace anew."
 
 
 class DeclarationError(ChainruleError, TypeError):
@@ -245,6 +259,7 @@ class ExportError(ChainruleError):
     """A program with something in it that the other format has no words for."""
 
     code = "CR701"
+    way_out = "Export the parts before and after it, or declare an op with an onnx= of its own."
     way_out = (
         "Export the parts before and after it, or declare an op of your own that says how: onnx=."
     )

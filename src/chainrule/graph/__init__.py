@@ -1,17 +1,26 @@
 """What a program is: ops, nodes, graphs, the values and traces that make them, their text."""
 
 from chainrule.graph.dispatch import NUMPY, answer
-from chainrule.graph.graph import Graph, Node, Origin, Spec, Where, describe
+from chainrule.graph.graph import REAL, Graph, Node, Origin, Spec, Where, describe
 from chainrule.graph.notation import constants, literal, write
 from chainrule.graph.op import OPS, REQUIRED, Case, Derivative, Op
 from chainrule.graph.reading import read
-from chainrule.graph.trace import ShapeTracer, Tracer, lower, parameter_names, trace
+from chainrule.graph.trace import (
+    ShapeTracer,
+    Tracer,
+    lower,
+    outputs_of,
+    parameter_names,
+    returned_by,
+    trace,
+)
 from chainrule.graph.value import Value
 from chainrule.graph.where import user_line
 
 __all__ = [
     "NUMPY",
     "OPS",
+    "REAL",
     "REQUIRED",
     "Case",
     "Derivative",
@@ -29,8 +38,10 @@ __all__ = [
     "describe",
     "literal",
     "lower",
+    "outputs_of",
     "parameter_names",
     "read",
+    "returned_by",
     "trace",
     "user_line",
     "write",

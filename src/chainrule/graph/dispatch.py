@@ -136,8 +136,6 @@ def _written(name: str, args: Any, options: dict[str, Any]) -> InPlaceError:
     return InPlaceError(
         f"{name} would write into an array: a traced value, or a plain array that cannot hold one.",
         *_described((args, options)),
-        advice="Make a new array: `a = a + b` for `a += b`, np.where(mask, new, a) for a[mask] = "
-        "new, and no `out=`.",
     )
 
 

@@ -8,6 +8,7 @@ another, executors walk one.
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -90,8 +91,11 @@ class Node(NamedTuple):
 def describe(x: Any) -> str:
     """Return ``float64[3, 4]`` for anything that has a dtype and a shape, else its type."""
     shape = getattr(x, "shape", None)
+    if isinstance(x, tuple | list) and shape is None:
+        parts = ", ".join([describe(part) for part in x[:4]] + ["…"] * (len(x) > 4))
+        return f"a {type(x).__name__} of {parts or 'nothing'}"
     if shape is None:
-        return f"{x!r} ({type(x).__name__})"
+        return f"{reprlib.repr(x)} ({type(x).__name__})"
     return f"{x.dtype}{list(shape)}"
 
 
@@ -169,7 +173,7 @@ class Graph:
             )
         for index, x in zip(self.inputs, arrays, strict=True):
             node = self.nodes[index]
-            if x.shape != node.shape or x.dtype != node.dtype:
+            if (getattr(x, "shape", None), getattr(x, "dtype", None)) != (node.shape, node.dtype):
                 raise StructureError(
                     f"input {node.name or f'%{index}'} needs {describe(node)}, got {describe(x)}."
                 )

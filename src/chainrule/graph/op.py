@@ -234,11 +234,11 @@ class Op:
 
     def _shape_error(
         self, operands: Sequence[Any], attributes: Mapping[str, Any]
-    ) -> ShapeError | None:
+    ) -> ChainruleError | None:
         """Return what the shape rule has against a call, which is clearer than NumPy's words."""
         try:
             self.infer(operands, attributes)
-        except ShapeError as error:
+        except (ShapeError, InputTypeError) as error:
             return error
         except (ValueError, TypeError, IndexError, KeyError):
             return None

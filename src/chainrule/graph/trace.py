@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 
     from chainrule.graph.op import Op
 
-__all__ = ["ShapeTracer", "Tracer", "lower", "parameter_names", "trace"]
+__all__ = [
+    "ShapeTracer",
+    "Tracer",
+    "lower",
+    "outputs_of",
+    "parameter_names",
+    "returned_by",
+    "trace",
+]
 
 _LEVELS = itertools.count()
 _SCALARS = (bool, int, float)
@@ -82,8 +90,6 @@ class Tracer:
             raise LeakError(
                 f"{op.name} is applied to a value whose trace has ended.",
                 *[describe(x) for x in operands],
-                advice="Return values from the function instead of keeping them elsewhere; "
-                "has_aux=True returns more than the loss.",
             )
         where, origin = self.here or (user_line(), None)
         operands = self._typed(op, operands)
@@ -144,6 +150,10 @@ class Tracer:
         arrays = [
             x if type(x) in _SCALARS or hasattr(x, "dtype") else np.asarray(x) for x in operands
         ]
+        if not all(type(x) in _SCALARS or x.dtype.kind in REAL for x in arrays):
+            raise InputTypeError(
+                f"{op.name} takes arrays of real numbers alone.", *[describe(x) for x in operands]
+            )
         voters = [
             x if type(x) in _SCALARS else x.dtype for k, x in enumerate(arrays) if not op.is_flat(k)
         ]
@@ -223,6 +233,35 @@ def parameter_names(function: Callable[..., Any], count: int) -> list[str]:
     return (names + [""] * count)[:count]
 
 
+def outputs_of(function: Callable[..., Any], tracer: Tracer, y: Any) -> tuple[list[Any], Any]:
+    """Return the leaves and the structure of what a function returned, if they are numbers."""
+    leaves, structure = optree.tree_flatten(y)
+    for leaf in leaves or [None]:
+        if type(leaf) is Value:
+            if leaf.tracer is not tracer:
+                leaf.require_open()
+        elif not isinstance(leaf, _SCALARS) and _kind(leaf) not in REAL:
+            raise OutputError(
+                "a function of arrays needs to return numbers, arrays or containers of them, "
+                f"got {describe(leaf)}.",
+                returned_by(function),
+            )
+    return leaves, structure
+
+
+def _kind(x: Any) -> str:
+    return getattr(getattr(x, "dtype", None), "kind", "none")
+
+
+def returned_by(function: Callable[..., Any]) -> str:
+    """Return who returned something, and where it is defined, for an error."""
+    name = getattr(function, "__name__", type(function).__name__)
+    code = getattr(function, "__code__", None)
+    return f"returned by {name}" + (
+        f", defined at {Where(code.co_filename, code.co_firstlineno)}" if code else ""
+    )
+
+
 def trace(function: Callable[..., Any], *arguments: Any) -> Graph:
     """Return the graph of a function.
 
@@ -268,10 +307,8 @@ def trace(function: Callable[..., Any], *arguments: Any) -> Graph:
     ]
     try:
         y = function(*optree.tree_unflatten(structure, values))
-        for leaf in optree.tree_leaves(y):
-            if not (hasattr(leaf, "dtype") or isinstance(leaf, _SCALARS)):
-                raise OutputError(f"a function of arrays returned {describe(leaf)}.")
-            tracer.graph.outputs.append(tracer.lift(leaf).index)
+        leaves, _ = outputs_of(function, tracer, y)
+        tracer.graph.outputs = [tracer.lift(leaf).index for leaf in leaves]
     finally:
         tracer.close()
     return tracer.graph

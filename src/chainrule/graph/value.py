@@ -147,8 +147,6 @@ class Value(Traced):
             raise BranchError(
                 f"{question} needs a number, and only a shape is known while this is traced.",
                 describe(self),
-                advice="Use np.where(condition, a, b) in place of a branch, "
-                "np.where(mask, x, 0) in place of x[mask], np.take(a, i) in place of a[i].",
             )
         return level
 
@@ -156,10 +154,7 @@ class Value(Traced):
         """Raise if the trace that this value belongs to has ended."""
         if not self.tracer.is_open:
             raise LeakError(
-                "a value is used after the trace that made it has ended.",
-                describe(self),
-                advice="Return values from the function instead of keeping them elsewhere; "
-                "has_aux=True returns more than the loss.",
+                "a value is used after the trace that made it has ended.", describe(self)
             )
 
     def _number(self, kind: Callable[[Any], Any]) -> Any:
@@ -170,8 +165,6 @@ class Value(Traced):
             raise ConversionError(
                 f"{kind.__name__}() of a traced value would lose its derivative.",
                 describe(self),
-                advice="Use NumPy's function in place of Python's (np.sin for math.sin); "
-                "for a number without derivative, stop_gradient(x).",
             )
         return kind(self.ask(f"{kind.__name__}()"))
 
@@ -206,6 +199,9 @@ class Value(Traced):
         number = self.concrete
         return repr(self) if type(number) is Spec else format(number, spec)
 
+    def __round__(self, decimals: int = 0) -> Any:
+        return NUMPY[np.round](self, decimals)
+
     def __contains__(self, x: Any) -> bool:
         return bool(np.any(self == x))
 
@@ -215,7 +211,7 @@ class Value(Traced):
         if isinstance(index, int) and self.shape and not -len(self) <= index < len(self):
             # IndexError ends the old protocol of iteration, so it has to be raised here
             raise AxisError(
-                f"index {index} of an axis of length {len(self)}.", describe(self)
+                f"there is no place {index} on an axis of length {len(self)}.", describe(self)
             )
         return NUMPY[operator.getitem](self, index)
 
@@ -223,7 +219,6 @@ class Value(Traced):
         raise InPlaceError(
             "a traced value cannot be written to: the backward pass may need what was there.",
             describe(self),
-            advice="Write np.where(mask, new, x), np.concatenate([...]) or an expression instead.",
         )
 
     def __delitem__(self, index: Any) -> NoReturn:

@@ -2,5 +2,6 @@
 
 from chainrule.inspect.gradcheck import Check, gradcheck
 from chainrule.inspect.opened import Leaf, Walk, walk
+from chainrule.inspect.routes import Route, Routes, Step, routes
 
-__all__ = ["Check", "Leaf", "Walk", "gradcheck", "walk"]
+__all__ = ["Check", "Leaf", "Route", "Routes", "Step", "Walk", "gradcheck", "routes", "walk"]

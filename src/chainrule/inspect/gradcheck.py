@@ -371,9 +371,7 @@ def _facts(entry: _Compared, j: int, derivative: float) -> tuple[str, ...]:
 
 def _advice(compared: Sequence[_Compared]) -> str:
     if any(not np.all(np.isfinite(entry.quotient)) for entry in compared):
-        return (
-            "The function is not finite one step from here: check it inside its domain."
-        )
+        return "The function is not finite one step from here: check it inside its domain."
     return (
         "If an op of yours is in it, look at its rule; a ratio of -1, 2 or 1/n says what it "
         "misses.\nIf the function jumps or bends here, check it elsewhere."

@@ -11,29 +11,24 @@ and the rest is known without walking it.
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chainrule.errors import AxisError, InputTypeError, NotScalarError, StructureError
 from chainrule.graph import Value, describe, user_line
+from chainrule.inspect.chain import Chain, Entry, Hop, Partial
 from chainrule.inspect.opened import Leaf, Walk, walk
 from chainrule.inspect.wording import reason, table
-from chainrule.transform import pull_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from chainrule.graph import Where
 
 __all__ = ["Route", "Routes", "Step", "routes"]
-
-_PATIENCE = 200
-"""Entries to visit for each route wanted, before the rest is left as one number."""
 
 
 @dataclass(frozen=True)
@@ -184,21 +179,22 @@ def routes(
     run = walk(f, args)
     output = _scalar(run)
     leaf = _leaf(run, wrt, key)
-    start = _Entry(leaf.index or 0, _flat(run.numbers[leaf.index or 0], index, leaf.name))
-    chain = _Chain(run, output)
+    start = Entry(leaf.index or 0, _position(run.numbers[leaf.index or 0], index, leaf.name))
+    chain = Chain(run, output)
     gradient = chain.adjoint(start)
-    frontier = [_Partial(1.0, (), start)]
+    frontier = [Partial(1.0, (), start)]
     count = None
     if example is not None:
         count = _example_count(args, wrt, example)
         frontier = chain.through(start, example, chain.batched(count, leaf.path[0]))
     total = math.fsum(part.product * chain.adjoint(part.end) for part in frontier)
-    terms = sorted(chain.largest(frontier, limit), key=lambda term: -abs(term.contribution))
+    terms = [_route(chain, part) for part in chain.largest(frontier, limit)]
+    terms.sort(key=lambda term: -abs(term.contribution))
     return Routes(
         name=f"∂{chain.names[output]}/∂{chain.label(start)}",
         number=chain.number(start),
         terms=tuple(terms),
-        rest=_rest(total, terms),
+        rest=_rest(total, terms, run.graph.nodes[output].dtype),
         total=total,
         gradient=gradient,
         example=example,
@@ -206,166 +202,102 @@ def routes(
     )
 
 
-def _rest(total: float, terms: Sequence[Route]) -> float:
+def _rest(total: float, terms: Sequence[Route], dtype: Any) -> float:
     """Return what is left of the sum, 0 where only rounding is."""
     rest = math.fsum([total, *[-term.contribution for term in terms]])
     scale = max([abs(total), *[abs(term.contribution) for term in terms]])
-    return 0.0 if abs(rest) <= 1e-12 * scale else rest
+    return 0.0 if abs(rest) <= 64 * np.finfo(dtype).eps * scale else rest
 
 
-class _Entry(NamedTuple):
-    """One entry of one node; its position is counted through the flattened array."""
-
-    node: int
-    position: int
+def _route(chain: Chain, part: Partial) -> Route:
+    return Route(tuple(_step(chain, hop) for hop in part.hops), part.product)
 
 
-class _Hop(NamedTuple):
-    """A local derivative: by operand k of a node, from one entry to another."""
+def _step(chain: Chain, hop: Hop) -> Step:
+    node = chain.run.graph.nodes[hop.end.node]
+    return Step(
+        op=node.op.name if node.op else "",
+        source=chain.label(hop.source),
+        result=chain.label(hop.end),
+        number=chain.number(hop.end),
+        derivative=hop.derivative,
+        why=reason(
+            chain.run,
+            hop.end.node,
+            hop.k,
+            hop.source.position,
+            hop.end.position,
+            lambda node, position: chain.label(Entry(node, position)),
+        ),
+        where=node.where,
+    )
 
-    k: int
-    end: _Entry
-    derivative: float
+
+# ------------------------------------------------------------------ what was asked for
 
 
-class _Partial(NamedTuple):
-    """A route on its way: the product so far, the hops so far, and where it stands."""
+def _scalar(run: Walk) -> int:
+    """Return the node of the output, which has to be one number."""
+    y = run.outputs[0] if len(run.outputs) == 1 else run.outputs
+    if np.shape(y) or isinstance(y, tuple):
+        raise NotScalarError(
+            f"routes needs a function that returns one number, got {describe(y)}.",
+            f"at {user_line()}",
+            advice="Return np.sum(y), or the entry that you want to know about.",
+        )
+    if type(y) is not Value:
+        raise NotScalarError(
+            f"the function returned {describe(y)}, which depends on none of its arguments.",
+            f"at {user_line()}",
+        )
+    return y.index
 
-    product: float
-    hops: tuple[_Hop, ...]
-    end: _Entry
+
+def _leaf(run: Walk, wrt: int, key: Any) -> Leaf:
+    """Return the leaf of an argument that a key names."""
+    keys = () if key is None else key if isinstance(key, tuple) else (key,)
+    mine = [leaf for leaf in run.leaves if leaf.path[0] == wrt]
+    found = [leaf for leaf in mine if leaf.path[1:] == keys]
+    if not found:
+        choices = ", ".join(repr(leaf.path[1:]) for leaf in mine)
+        raise StructureError(
+            f"argument {wrt} has no leaf {keys!r}.",
+            f"it has {choices or 'none'}",
+            advice="Say which with key=…, as in key='W1'.",
+        )
+    if found[0].index is None:
+        raise InputTypeError(
+            f"{found[0].name} has no derivative: it is not of a floating-point type.",
+            f"at {user_line()}",
+        )
+    return found[0]
 
 
-class _Chain:
-    """The entries of a run and the local derivatives between them."""
+def _position(x: Any, index: int | tuple[int, ...], name: str) -> int:
+    """Return where an entry stands in the flattened array."""
+    place = index if isinstance(index, tuple) else (index,)
+    shape = np.shape(x)
+    fits = len(place) == len(shape) and all(
+        -length <= i < length for i, length in zip(place, shape, strict=True)
+    )
+    if not fits:
+        raise AxisError(
+            f"{name} has no entry {list(place)}: it is {describe(x)}.",
+            advice="Give one position for each axis: index=(4, 2).",
+        )
+    front = tuple(i % length for i, length in zip(place, shape, strict=True))
+    return int(np.ravel_multi_index(front, shape)) if shape else 0
 
-    def __init__(self, run: Walk, output: int) -> None:
-        self.run = run
-        self.output = output
-        self.names = run.names()
-        nodes = run.graph.nodes
-        one = nodes[output].dtype.type(1)
-        with np.errstate(all="ignore"):
-            self._adjoints = pull_back(run.graph, run.numbers, run.active, {output: one})
-        self._consumers: dict[int, list[tuple[int, int]]] = {}
-        for index in sorted(self._adjoints):
-            op = nodes[index].op
-            for k, i in enumerate(nodes[index].inputs):
-                if op is not None and not op.is_flat(k):
-                    self._consumers.setdefault(i, []).append((index, k))
-        self._known: dict[_Entry, list[_Hop]] = {}
 
-    def adjoint(self, entry: _Entry) -> float:
-        """Return the derivative of the output by an entry."""
-        found = self._adjoints.get(entry.node)
-        return 0.0 if found is None else float(np.ravel(found)[entry.position])
-
-    def number(self, entry: _Entry) -> float:
-        """Return the number of an entry."""
-        return float(np.ravel(self.run.numbers[entry.node])[entry.position])
-
-    def label(self, entry: _Entry) -> str:
-        """Return ``z3[7, 2]``."""
-        place = self.place(entry)
-        return self.names[entry.node] + (f"[{', '.join(map(str, place))}]" if place else "")
-
-    def place(self, entry: _Entry) -> tuple[int, ...]:
-        """Return the index of an entry."""
-        shape = self.run.graph.nodes[entry.node].shape
-        return tuple(int(i) for i in np.unravel_index(entry.position, shape)) if shape else ()
-
-    def hops(self, entry: _Entry) -> list[_Hop]:
-        """Return the local derivatives that are not 0 from an entry to what is made of it."""
-        if entry not in self._known:
-            self._known[entry] = list(self._pushed(entry))
-        return self._known[entry]
-
-    def _pushed(self, entry: _Entry) -> Iterator[_Hop]:
-        numbers, nodes = self.run.numbers, self.run.graph.nodes
-        tangent = np.zeros(nodes[entry.node].shape, nodes[entry.node].dtype)
-        tangent.flat[entry.position] = 1
-        for index, k in self._consumers.get(entry.node, ()):
-            node = nodes[index]
-            if node.op is None:
-                continue
-            xs = [numbers[i] for i in node.inputs]
-            dxs = [tangent[()] if place == k else None for place in range(len(xs))]
-            with np.errstate(all="ignore"):
-                dy = node.op.derivative.push(node.op, dxs, xs, numbers[index], node.attributes)
-            slopes = np.ravel(dy) if dy is not None else np.zeros(0)
-            for position in np.flatnonzero(slopes):
-                yield _Hop(k, _Entry(index, int(position)), float(slopes[position]))
-
-    def batched(self, count: int, excluded: int) -> list[bool]:
-        """Return for each node whether its first axis counts the examples.
-
-        It does where it has their number, and the node is computed from an array that has it
-        too and is not part of the argument to differentiate by.
-        """
-        graph = self.run.graph
-        ours = {leaf.index for leaf in self.run.leaves if leaf.path[0] == excluded}
-        sources = [
-            i
-            for i in (*graph.inputs, *graph.constants)
-            if i not in ours and graph.nodes[i].shape[:1] == (count,)
-        ]
-        depends = graph.dependents(sources)
-        return [d and n.shape[:1] == (count,) for d, n in zip(depends, graph.nodes, strict=True)]
-
-    def through(self, start: _Entry, example: int, batched: Sequence[bool]) -> list[_Partial]:
-        """Return the routes from an entry to where they first meet an example, if it is this."""
-        found, waiting = [], [_Partial(1.0, (), start)]
-        while waiting:
-            part = waiting.pop()
-            if not batched[part.end.node]:
-                waiting += self._longer(part)
-            elif self.place(part.end)[0] == example:
-                found.append(part)
-        return found
-
-    def _longer(self, part: _Partial) -> list[_Partial]:
-        return [
-            _Partial(part.product * hop.derivative, (*part.hops, hop), hop.end)
-            for hop in self.hops(part.end)
-        ]
-
-    def largest(self, parts: Sequence[_Partial], limit: int) -> Iterator[Route]:
-        """Yield the routes that these lead to, those with the most to come first."""
-        order = itertools.count()
-        queue = [(-self._promise(part), next(order), part) for part in parts]
-        heapq.heapify(queue)
-        found = 0
-        for _ in range(_PATIENCE * limit):
-            if not queue or found == limit:
-                return
-            part = heapq.heappop(queue)[-1]
-            if part.end.node == self.output:
-                found += 1
-                yield self._route(part)
-                continue
-            for longer in self._longer(part):
-                heapq.heappush(queue, (-self._promise(longer), next(order), longer))
-
-    def _promise(self, part: _Partial) -> float:
-        promise = abs(part.product * self.adjoint(part.end))
-        return math.inf if math.isnan(promise) else promise
-
-    def _route(self, part: _Partial) -> Route:
-        nodes = self.run.graph.nodes
-        steps = []
-        for hop in part.hops:
-            index = hop.end.node
-            op = nodes[index].op
-            source = self._source(part, hop)
-            steps.append(
-                Step(
-                    op=op.name if op else "",
-                    source=self.label(source),
-                    result=self.label(hop.end),
-                    number=self.number(hop.end),
-                    derivative=hop.derivative,
-                    why=reason(self, index, hop.k, source.position, hop.end.position),
-                    where=nodes[index].where,
-                )
-            )
-        return Route(tuple(steps), part.product)
+def _example_count(args: Sequence[Any], wrt: int, example: int) -> int:
+    """Return how many examples the last argument has."""
+    shape = np.shape(args[-1]) if len(args) - 1 != wrt else ()
+    if not shape:
+        raise StructureError(
+            "routes through one example need a last argument with examples along its first axis, "
+            f"got {describe(args[-1])}{' itself' if len(args) - 1 == wrt else ''}.",
+            advice="Let the data be arguments of the function: routes(loss, parameters, X, y, …).",
+        )
+    if not 0 <= example < shape[0]:
+        raise AxisError(f"example {example} of {shape[0]}.")
+    return int(shape[0])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ShapeError
+from chainrule.errors import InputTypeError, ShapeError
 from chainrule.graph import Case
 from chainrule.ops.declare import called_by, elementwise, floating, rules
 from chainrule.ops.shapes import one_axis
@@ -210,6 +210,11 @@ _ALONG: dict[str, Any] = {
 }
 
 
+def _top(x, axis):
+    """Return the largest along an axis, which may be taken out of exponents; 0 of nothing."""
+    return np.max(x, axis=axis, keepdims=True) if np.size(x) else 0
+
+
 def _softmax_rule(d, y, axis):
     return y * (d - np.sum(d * y, axis=axis, keepdims=True))
 
@@ -224,7 +229,7 @@ def _softmax_rule(d, y, axis):
 )
 def softmax(x, *, axis=-1):
     """Exponentials over their sum along an axis; the largest is taken out first."""
-    weights = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    weights = np.exp(x - _top(x, axis))
     return weights / np.sum(weights, axis=axis, keepdims=True)
 
 
@@ -238,7 +243,7 @@ def softmax(x, *, axis=-1):
 )
 def log_softmax(x, *, axis=-1):
     """The logarithm of the softmax along an axis, without overflow or loss."""
-    shifted = x - np.max(x, axis=axis, keepdims=True)
+    shifted = x - _top(x, axis)
     return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
 
 
@@ -251,6 +256,11 @@ def _losses_shape(logits, labels):
             f"softmax_cross_entropy needs a label for each row of logits, got logits "
             f"{list(logits.shape)} and labels {list(labels.shape)}.",
             advice="Labels are class numbers; for one-hot rows use np.argmax(labels, axis=-1).",
+        )
+    if labels.dtype.kind not in "iu":
+        raise InputTypeError(
+            "softmax_cross_entropy needs labels that are integers.",
+            advice="Labels are class numbers, 0 … C - 1: labels.astype(int).",
         )
     return labels.shape
 

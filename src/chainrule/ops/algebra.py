@@ -98,7 +98,7 @@ def _cofactors(a):
     n = a.shape[-1]
     if n > 3:
         return np.expand_dims(det(a), (-1, -2)) * inv(a).mT
-    if n == 1:
+    if n <= 1:
         return np.ones(a.shape, a.dtype)
     rows = []
     for i in range(n):
@@ -261,9 +261,11 @@ def _vector_norm(x, order, axes, keepdims):
         return np.sum(size, axis=axes, keepdims=keepdims)
     if order == 2:
         return root_of_sum(np.sum(x * x, axis=axes, keepdims=keepdims))
-    total = np.sum(size**order, axis=axes, keepdims=keepdims)
-    is_zero = total == 0
-    return np.where(is_zero, 0, np.where(is_zero, 1, total) ** (1 / order))
+    is_zero = size == 0
+    powers = np.where(is_zero, 0 if order > 0 else np.inf, np.where(is_zero, 1, size) ** order)
+    total = np.sum(powers, axis=axes, keepdims=keepdims)
+    vanishes = np.logical_or(total == 0, np.logical_and(total == np.inf, order < 0))
+    return np.where(vanishes, 0, np.where(vanishes, 1, total) ** (1 / order))
 
 
 def _matrix_norm(x, order, rows, columns, keepdims):

@@ -12,7 +12,7 @@ import operator
 
 import numpy as np
 
-from chainrule.errors import AxisError, ShapeError
+from chainrule.errors import AxisError, ConversionError, ShapeError
 from chainrule.graph import Case, Value
 from chainrule.ops.batching import single, spread
 from chainrule.ops.declare import called_by, linear
@@ -30,8 +30,20 @@ def _plain(entry):
     """Return an entry of an index with Python's integers in it."""
     if isinstance(entry, slice):
         parts = (entry.start, entry.stop, entry.step)
-        return slice(*[None if part is None else operator.index(part) for part in parts])
-    return None if entry is None else operator.index(entry)
+        return slice(*[None if part is None else _integer(part) for part in parts])
+    return None if entry is None else _integer(entry)
+
+
+def _integer(entry):
+    try:
+        return operator.index(entry)
+    except ConversionError:
+        raise
+    except TypeError:
+        raise AxisError(
+            f"an index is made of integers, slices, new axes and arrays of integers or truth "
+            f"values, got {entry!r}."
+        ) from None
 
 
 def _without_ellipsis(entries, ndim):
@@ -39,7 +51,7 @@ def _without_ellipsis(entries, ndim):
     used = sum(_axes_used(entry) for entry in entries)
     dots = [k for k, entry in enumerate(entries) if entry is Ellipsis]
     if used > ndim or len(dots) > 1:
-        raise AxisError(f"an index of {used} entries for an array with {ndim} axes.")
+        raise AxisError(f"an index of {used} entries is too long for an array with {ndim} axes.")
     k = dots[0] if dots else len(entries)
     return (*entries[:k], *[_ALL] * (ndim - used), *entries[k + 1 :])
 
@@ -65,7 +77,7 @@ def _slice_shape(x, index):
         if isinstance(entry, slice):
             shape.append(len(range(*entry.indices(n))))
         elif not -n <= entry < n:
-            raise AxisError(f"index {entry} of an axis of length {n}.")
+            raise AxisError(f"there is no place {entry} on an axis of length {n}.")
     return tuple(shape)
 
 
@@ -203,7 +215,8 @@ def scatter_add(x, *indices, shape):
 def getitem(x, index):
     """Any index that NumPy takes, but for masks of which only the shape is known."""
     entries = index if isinstance(index, tuple) else (index,)
-    entries = tuple(np.asarray(e) if isinstance(e, list | range | tuple) else e for e in entries)
+    listed = list | range | tuple | bool | np.bool_
+    entries = tuple(np.asarray(e) if isinstance(e, listed) else e for e in entries)
     if not any(_is_array(entry) for entry in entries):
         return slice_(x, index=entries)
     return _advanced(x, entries)
@@ -211,7 +224,7 @@ def getitem(x, index):
 
 def _is_array(entry):
     """Return whether an entry selects by places or a mask."""
-    return isinstance(entry, np.ndarray | Value | bool | np.bool_)
+    return isinstance(entry, np.ndarray | Value)
 
 
 def _advanced(x, entries):
@@ -231,13 +244,8 @@ def _advanced(x, entries):
             basic.append(entry)
             axis += 1
             continue
-        found = (
-            _mask_places(entry)
-            if _is_mask(entry)
-            else [np.asarray(entry)[()] if not isinstance(entry, Value) else entry]
-        )
-        for array in found:
-            basic.append(_ALL)
+        for array in _places(entry):
+            basic.append(None if _axes_used(entry) == 0 else _ALL)
             arrays.append(array)
             axes.append(axis)
             axis += 1
@@ -252,11 +260,15 @@ def _advanced(x, entries):
     return np.moveaxis(y, range(lead), range(axes[0], axes[0] + lead))
 
 
-def _mask_places(mask):
-    """Return the places where a mask holds, an array for each of its axes."""
-    if isinstance(mask, Value):
-        mask = mask.ask("a mask as an index")
-    return np.nonzero(mask)
+def _places(entry):
+    """Return the places that an entry means: where a mask holds, an array for each axis.
+
+    A truth value without axes acts as a mask of a new axis of length 1.
+    """
+    if not _is_mask(entry):
+        return [entry if isinstance(entry, Value) else np.asarray(entry)[()]]
+    mask = entry.ask("a mask as an index") if isinstance(entry, Value) else entry
+    return np.nonzero(np.atleast_1d(mask))
 
 
 @called_by(np.take)

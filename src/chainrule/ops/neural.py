@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from chainrule.errors import ShapeError
-from chainrule.graph import Case
+from chainrule.graph import Case, describe
 from chainrule.ops.declare import flat
 from chainrule.ops.indexing import take
 
@@ -105,6 +105,12 @@ def batch_norm(x, weight=None, bias=None, mean=None, variance=None, eps=1e-5):
     mean, variance
         Shape (C,): statistics to use in place of the batch's own, as in evaluation.
     """
+    for part in (weight, bias, mean, variance):
+        if part is not None and np.shape(part) != (x.shape[1],):
+            raise ShapeError(
+                f"batch_norm needs weight, bias, mean and variance of shape [{x.shape[1]}], a "
+                f"number for each feature of {describe(x)}, got {list(np.shape(part))}."
+            )
     axes = (0, *range(2, x.ndim))
     along = [1] * x.ndim
     along[1] = x.shape[1]
@@ -154,4 +160,5 @@ def unfold(x, kernel_size, dilation=1, padding=0, stride=1):
     if rows.size == 0 or columns.size == 0:
         raise ShapeError(f"unfold: a kernel of {kernel} does not fit into {list(x.shape[2:])}.")
     patches = x[:, :, rows[:, None, :, None], columns[None, :, None, :]]
-    return np.reshape(patches, (x.shape[0], x.shape[1] * kernel[0] * kernel[1], -1))
+    count = rows.shape[1] * columns.shape[1]
+    return np.reshape(patches, (x.shape[0], x.shape[1] * kernel[0] * kernel[1], count))

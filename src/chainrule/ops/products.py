@@ -7,8 +7,8 @@ import string
 
 import numpy as np
 
-from chainrule.errors import ShapeError
-from chainrule.graph import REQUIRED, Case
+from chainrule.errors import NoOpError, ShapeError
+from chainrule.graph import REQUIRED, Case, describe
 from chainrule.ops.batching import aligned
 from chainrule.ops.declare import bilinear, called_by
 from chainrule.ops.shapes import one_axis
@@ -27,7 +27,10 @@ def _matmul_shape(a, b):
     try:
         lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:
-        raise ShapeError("matmul needs leading axes that broadcast.") from None
+        raise ShapeError(
+            f"matmul needs leading axes that broadcast, got {list(a.shape[:-2])} and "
+            f"{list(b.shape[:-2])}."
+        ) from None
     return (*lead, a.shape[-2], b.shape[-1])
 
 
@@ -295,5 +298,8 @@ def einsum(*xs, subscripts=REQUIRED):
 def einsum_of(subscripts, *xs, optimize=False):
     """Sums of products of numbers that share letters (Einstein's convention)."""
     if not isinstance(subscripts, str):
-        raise TypeError("einsum is traced with its subscripts as text: 'ij,jk->ik'")
+        raise NoOpError(
+            f"np.einsum is traced with its subscripts as text, got {describe(subscripts)}.",
+            advice="Write np.einsum('ij,jk->ik', a, b) for np.einsum(a, [0, 1], b, [1, 2]).",
+        )
     return einsum(*xs, subscripts=subscripts)

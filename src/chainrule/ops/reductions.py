@@ -254,6 +254,28 @@ def prod(x, *, axis=None, keepdims=False):
     return np.prod(x, axis=axis, keepdims=keepdims)
 
 
+@called_by(np.nansum)
+def nansum(x, axis=None, dtype=None, keepdims=False):
+    """The sum of the numbers that are numbers."""
+    return sum_with_options(np.where(np.isnan(x), 0, x), axis, dtype, keepdims)
+
+
+@called_by(np.nanmean)
+def nanmean(x, axis=None, dtype=None, keepdims=False):
+    """The mean of the numbers that are numbers."""
+    count = np.sum(np.logical_not(np.isnan(x)).astype(x.dtype), axis=axis, keepdims=keepdims)
+    return nansum(x, axis, dtype, keepdims) / count
+
+
+@called_by(np.trapezoid)
+def trapezoid(y, x=None, dx=1.0, axis=-1):
+    """The area under points joined by lines."""
+    y = np.moveaxis(y, axis, -1)
+    if x is not None:
+        dx = np.diff(np.moveaxis(x, axis, -1) if np.ndim(x) > 1 else x)
+    return np.sum((y[..., 1:] + y[..., :-1]) * dx, axis=-1) / 2
+
+
 @called_by(np.prod)
 def prod_with_options(x, axis=None, dtype=None, keepdims=False, initial=None, where=None):
     """The product over axes."""

@@ -16,8 +16,10 @@ from chainrule.ops.rewriting import made_by
 
 def one_axis(axis, ndim):
     """Return an axis counted from the front."""
+    if not isinstance(axis, int | np.integer):
+        raise AxisError(f"an axis is an integer, got {axis!r}.")
     if not -ndim <= axis < ndim:
-        raise AxisError(f"axis {axis} of an array with {ndim} axes.")
+        raise AxisError(f"there is no axis {axis} in an array with {ndim} axes.")
     return int(axis) % ndim
 
 
@@ -35,7 +37,9 @@ def axes_of(axis, ndim):
 def _full_shape(x, shape):
     """Return a shape with its -1 filled in."""
     shape = tuple(int(n) for n in (shape if isinstance(shape, tuple | list) else (shape,)))
-    if shape.count(-1) == 1:
+    if shape.count(-1) > 1 or min(shape, default=0) < -1:
+        raise ShapeError(f"reshape needs lengths of which one alone may be -1, got {list(shape)}.")
+    if -1 in shape:
         rest = -math.prod(shape)
         if rest == 0 or x.size % rest:
             raise ShapeError(f"reshape cannot fill the -1 of {list(shape)} from {x.size} numbers.")
@@ -182,16 +186,44 @@ def squeeze(x, axis=None):
     return reshape(x, shape=tuple(n for a, n in enumerate(x.shape) if a not in axes))
 
 
+def _of_each(function, *xs):
+    """Return the result for one array, or the tuple of those for several."""
+    return function(xs[0]) if len(xs) == 1 else tuple(function(x) for x in xs)
+
+
 @called_by(np.atleast_1d)
-def atleast_1d(x):
+def atleast_1d(*xs):
     """With one axis if there was none."""
-    return x if x.ndim else reshape(x, shape=(1,))
+    return _of_each(lambda x: x if np.ndim(x) else np.reshape(x, (1,)), *xs)
 
 
 @called_by(np.atleast_2d)
-def atleast_2d(x):
+def atleast_2d(*xs):
     """With two axes, the new ones in front."""
-    return x if x.ndim > 1 else reshape(x, shape=(1, x.size))
+    return _of_each(lambda x: x if np.ndim(x) > 1 else np.reshape(x, (1, -1)), *xs)
+
+
+@called_by(np.atleast_3d)
+def atleast_3d(*xs):
+    """With three axes, a vector's in the middle, a matrix's in front."""
+    shapes = {0: (1, 1, 1), 1: (1, -1, 1)}
+    return _of_each(
+        lambda x: (
+            x if np.ndim(x) > 2 else np.reshape(x, shapes.get(np.ndim(x), (*np.shape(x), 1)))
+        ),
+        *xs,
+    )
+
+
+@called_by(np.meshgrid)
+def meshgrid(*xs, indexing="xy", sparse=False):
+    """Coordinates of the points of a grid, an array for each axis."""
+    grid = [
+        np.reshape(x, [-1 if b == a else 1 for b in range(len(xs))]) for a, x in enumerate(xs)
+    ]
+    if indexing == "xy" and len(xs) > 1:
+        grid = [np.swapaxes(x, 0, 1) for x in grid]
+    return tuple(grid if sparse else np.broadcast_arrays(*grid))
 
 
 def _broadcast_result(x, shape):
@@ -312,8 +344,7 @@ def vstack(arrays):
 @called_by(np.dstack)
 def dstack(arrays):
     """Arrays behind each other, along the third axis."""
-    deep = [x if x.ndim > 2 else np.expand_dims(np.atleast_2d(x), -1) for x in arrays]
-    return join(*deep, axis=2)
+    return join(*[np.atleast_3d(x) for x in arrays], axis=2)
 
 
 @called_by(np.block)
@@ -370,6 +401,12 @@ def split(x, parts, axis=0):
 def hsplit(x, parts):
     """Parts from left to right."""
     return split(x, parts, 1 if x.ndim > 1 else 0)
+
+
+@called_by(np.dsplit)
+def dsplit(x, parts):
+    """Parts along the third axis."""
+    return split(x, parts, 2)
 
 
 @called_by(np.vsplit)

@@ -60,7 +60,7 @@ def arctan(x):
 
 
 def _angle_in_onnx(e, a, b):
-    """Say the angle by the arctangent of a/b, half a turn further where b is negative."""
+    """Say the angle by the arctangent of a/b, half a turn further for b < 0; -0 counts as 0."""
     zero = e.number(0, a)
     half_turn = e.Where(e.Less(a, zero), e.number(-math.pi, a), e.number(math.pi, a))
     slanted = e.Add(e.Atan(e.Div(a, b)), e.Where(e.Less(b, zero), half_turn, zero))

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import optree
 
-from chainrule.errors import OutputError, ShapeError, StructureError
-from chainrule.graph import Graph, ShapeTracer, Spec, Value, describe, parameter_names
+from chainrule.errors import ShapeError, StructureError
+from chainrule.graph import (
+    Graph,
+    ShapeTracer,
+    Spec,
+    Value,
+    describe,
+    outputs_of,
+    parameter_names,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -108,8 +116,11 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0) -> Callable[..., Any]:
     @functools.wraps(f)
     def mapped(*args: Any) -> Any:
         axes = in_axes if isinstance(in_axes, tuple | list) else (in_axes,) * len(args)
-        if len(axes) != len(args):
-            raise StructureError(f"in_axes has {len(axes)} entries for {len(args)} arguments.")
+        if len(axes) != len(args) or not all(a is None or isinstance(a, int) for a in axes):
+            raise StructureError(
+                f"in_axes needs an axis or None for each of the {len(args)} arguments, "
+                f"got {in_axes!r}."
+            )
         names = parameter_names(f, len(args))
         tracer = ShapeTracer()
         examples: list[Any] = []
@@ -119,9 +130,9 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0) -> Callable[..., Any]:
         ]
         n = _common_length(examples)
         try:
-            leaves, structure = optree.tree_flatten(f(*inner))
+            leaves, structure = outputs_of(f, tracer, f(*inner))
             graph = tracer.graph
-            graph.outputs = [tracer.lift(_checked(leaf)).index for leaf in leaves]
+            graph.outputs = [tracer.lift(leaf).index for leaf in leaves]
         finally:
             tracer.close()
         outputs = evaluate_batch(graph, n, examples, [True] * len(examples))
@@ -155,11 +166,7 @@ def _common_length(examples: Sequence[Any]) -> int:
         raise ShapeError(
             f"vmap needs one number of examples, got {sorted(lengths) or 'no mapped argument'}.",
             *shapes,
+            advice="Give all mapped arguments one length along their axis; say in_axes=None for "
+            "an argument that all examples share, and map one at least.",
         )
     return int(lengths.pop())
-
-
-def _checked(x: Any) -> Any:
-    if not (hasattr(x, "dtype") or isinstance(x, bool | int | float)):
-        raise OutputError(f"a function of arrays returned {describe(x)}.")
-    return x

@@ -7,19 +7,30 @@ and then walks the graph backwards or forwards over the numbers it found.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import optree
 
 from chainrule.errors import InputTypeError, NotScalarError, OutputError, StructureError
-from chainrule.graph import Graph, Tracer, Value, describe, lower, parameter_names, user_line
+from chainrule.graph import (
+    REAL,
+    Graph,
+    Tracer,
+    Value,
+    describe,
+    lower,
+    outputs_of,
+    parameter_names,
+    returned_by,
+)
 from chainrule.transform.batch import vmap
 from chainrule.transform.forward import push_forward
 from chainrule.transform.reverse import pull_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 
@@ -85,6 +96,8 @@ def _enter(tracer: Tracer, x: Any, active: bool, name: str) -> _Argument:
     if type(x) is np.ndarray:
         value = _enter_leaf(tracer, x, active, name)
         return _Argument(value, [value], None)
+    if x is None and active:  # for a container it would be one without arrays
+        _enter_leaf(tracer, x, active, name)
     if type(x) in {int, str, bool, type(None)} and not active:
         return _Argument(x, [x], None)
     leaves, structure = optree.tree_flatten(x)
@@ -97,16 +110,24 @@ def _enter_leaf(tracer: Tracer, x: Any, active: bool, name: str) -> Any:
         x = np.float64(x)
     if not hasattr(x, "dtype") or not _is_floating(x):
         if active:
-            raise InputTypeError(
-                f"the argument {name or '?'} has no derivative: it is {describe(x)}, and only "
-                "floating-point numbers change by small steps.",
-                f"at {user_line()}",
-                advice=f"Pass {name or 'it'} as float64 (x.astype(float), 2.0 for 2), or "
-                "differentiate with respect to another argument (argnums=…).",
-            )
+            raise _no_derivative_by(x, name)
         return x
     number = x.copy() if type(x) is np.ndarray else x
     return tracer.input(number, name, active=active)
+
+
+def _no_derivative_by(x: Any, name: str) -> InputTypeError:
+    advice = (
+        f"Pass {name or 'it'} as float64 (x.astype(float), 2.0 for 2), or differentiate with "
+        "respect to another argument (argnums=…)."
+    )
+    if getattr(x, "dtype", np.asarray(x).dtype).kind == "c":
+        advice = "Pass the real and the imaginary part as two arguments."
+    return InputTypeError(
+        f"{f'the argument {name}' if name else 'an argument'} has no derivative: it is "
+        f"{describe(x)}, and only real floating-point numbers change by small steps.",
+        advice=advice,
+    )
 
 
 def _run(
@@ -132,27 +153,33 @@ def _run(
 
 def _positions(argnums: int | Sequence[int], count: int) -> tuple[int, ...]:
     """Return argument positions from the front."""
-    given = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    if any(not -count <= k < count for k in given):
-        raise StructureError(f"argnums={argnums} for a call with {count} arguments.")
+    given = (argnums,) if isinstance(argnums, int) else argnums
+    if not isinstance(given, Sequence) or not all(
+        isinstance(k, int) and -count <= k < count for k in given
+    ):
+        raise StructureError(
+            f"argnums needs positions among the {count} positional arguments, got {argnums!r}.",
+            advice="Positions count from 0, or from -1 backwards. An argument that is given by "
+            "name has none: pass it by position.",
+        )
     return tuple(k % count for k in given)
 
 
-def _scalar(run: _Run, y: Any) -> Any:
+def _scalar(f: Callable[..., Any], run: _Run, y: Any) -> Any:
     """Return the output of a function whose gradient is asked for, if it is one number."""
     shape = getattr(y, "shape", None)
     if shape is None and not isinstance(y, bool | int | float):
         raise OutputError(
             f"grad needs a function that returns one number, got {describe(y)}.",
-            advice="For a second result that is not differentiated, return (loss, extra) and "
-            "say has_aux=True.",
+            returned_by(f),
+            advice="Return the loss. For a second result that is not differentiated, return "
+            "(loss, extra) and say has_aux=True.",
         )
     if shape:
-        lines = [f"at {run.graph.nodes[y.index].where}"] if _is_of(run, y) else []
         raise NotScalarError(
             f"grad needs a function that returns one number, got {describe(y)}.",
-            *lines,
-            advice="Return np.sum(y) or np.mean(y), or use chainrule.vjp or chainrule.jacobian.",
+            returned_by(f),
+            where=str(run.graph.nodes[y.index].where) if _is_of(run, y) else "",
         )
     return y
 
@@ -205,8 +232,8 @@ def value_and_grad(
     def value_and_gradient(*args: Any, **options: Any) -> Any:
         positions = _positions(argnums, len(args))
         run = _run(f, args, options, positions)
-        y, extra = _with_extra(run.y) if has_aux else (run.y, None)
-        y = _scalar(run, y)
+        y, extra = _with_extra(f, run.y) if has_aux else (run.y, None)
+        y = _scalar(f, run, y)
         found = run.pull({y.index: _one_like(y.number)}) if _is_of(run, y) else {}
         used: set[int] = set()
         gradients = tuple(run.gradient(run.arguments[k], found, used) for k in positions)
@@ -217,10 +244,12 @@ def value_and_grad(
     return value_and_gradient
 
 
-def _with_extra(y: Any) -> tuple[Any, Any]:
+def _with_extra(f: Callable[..., Any], y: Any) -> tuple[Any, Any]:
     if not isinstance(y, tuple) or len(y) != 2:
         raise OutputError(
-            f"has_aux=True needs a function that returns (number, extra), got {type(y).__name__}."
+            f"has_aux=True needs a function that returns (number, extra), got {describe(y)}.",
+            returned_by(f),
+            advice="Return the loss and one more thing, or leave has_aux away.",
         )
     return y
 
@@ -291,7 +320,7 @@ def vjp(f: Callable[..., Any], *xs: Any) -> tuple[Any, Callable[[Any], tuple[Any
     """
     active = [k for k, x in enumerate(xs) if _has_floating(x)]
     run = _run(f, xs, {}, active)
-    leaves, structure = optree.tree_flatten(run.y)
+    leaves, structure = outputs_of(f, run.tracer, run.y)
 
     def pull(g: Any) -> tuple[Any, ...]:
         gs = _leaves_like("pull", g, leaves, structure)
@@ -328,18 +357,26 @@ def _leaves_like(name: str, tree: Any, like: Sequence[Any], structure: Any) -> l
     """Return the leaves of a tree that must have this structure and the shapes of these."""
     leaves, given = optree.tree_flatten(tree)
     if given != structure:
-        raise StructureError(f"{name} needs the structure {structure}, got {given}.")
+        raise StructureError(
+            f"{name} needs the structure {_text(structure)} (* is an array), got {_text(given)}."
+        )
     checked = []
     for leaf, x in zip(leaves, like, strict=True):
         part = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
         shape = getattr(x, "shape", ())
-        if part.shape != shape:
+        if part.shape != shape or part.dtype.kind not in REAL:
             raise StructureError(
-                f"{name} needs an array of shape {list(shape)}, got {describe(part)}."
+                f"{name} needs an array of real numbers of shape {list(shape)}, "
+                f"got {describe(part)}."
             )
         dtype = getattr(x, "dtype", part.dtype)
         checked.append(part if part.dtype == dtype else part.astype(dtype))
     return checked
+
+
+def _text(structure: Any) -> str:
+    """Return ``(*, {'b': *})`` for ``PyTreeSpec((*, {'b': *}))``."""
+    return str(structure).removeprefix("PyTreeSpec(").removesuffix(")")
 
 
 def jvp(f: Callable[..., Any], xs: Sequence[Any], dxs: Sequence[Any]) -> tuple[Any, Any]:
@@ -367,16 +404,22 @@ def jvp(f: Callable[..., Any], xs: Sequence[Any], dxs: Sequence[Any]) -> tuple[A
     >>> jvp(np.sin, (0.0,), (2.0,))
     (np.float64(0.0), np.float64(2.0))
     """
-    _tuples("jvp", xs, dxs)
+    return _along("jvp", f, xs, dxs)
+
+
+def _along(
+    name: str, f: Callable[..., Any], xs: Sequence[Any], dxs: Sequence[Any]
+) -> tuple[Any, Any]:
+    """Return what `jvp` does, for the caller of that name."""
+    _require_tuples(name, xs, dxs)
     run = _run(f, xs, {}, range(len(xs)))
+    leaves, structure = outputs_of(f, run.tracer, run.y)
     tangents: dict[int, Any] = {}
     for argument, dx in zip(run.arguments, dxs, strict=True):
-        structure = argument.structure or _LEAF
-        parts = _leaves_like("jvp", dx, argument.leaves, structure)
+        parts = _leaves_like(name, dx, argument.leaves, argument.structure or _LEAF)
         tangents |= {x.index: part for x, part in zip(argument.leaves, parts, strict=True)}
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         found = push_forward(run.graph, run.tracer.numbers, tangents)
-    leaves, structure = optree.tree_flatten(run.y)
     used = {id(part) for part in tangents.values()}
     dys = [
         _owned(found[leaf.index], used)
@@ -387,10 +430,12 @@ def jvp(f: Callable[..., Any], xs: Sequence[Any], dxs: Sequence[Any]) -> tuple[A
     return lower(run.tracer, run.y), optree.tree_unflatten(structure, dys)
 
 
-def _tuples(name: str, xs: Any, dxs: Any) -> None:
+def _require_tuples(name: str, xs: Any, dxs: Any) -> None:
     if not isinstance(xs, tuple | list) or not isinstance(dxs, tuple | list):
         raise StructureError(
-            f"{name} takes tuples of arguments and tangents: {name}(f, (x,), (dx,))."
+            f"{name} takes tuples of arguments and tangents, got {type(xs).__name__} and "
+            f"{type(dxs).__name__}.",
+            advice=f"Write {name}(f, (x,), (dx,)), also for one argument.",
         )
     if len(xs) != len(dxs):
         raise StructureError(
@@ -429,7 +474,7 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callabl
         positions = _positions(argnums, len(args))
         run = _run(f, args, {}, positions)
         arguments = [run.arguments[k] for k in positions]
-        outputs, structure = optree.tree_flatten(run.y)
+        outputs, structure = outputs_of(f, run.tracer, run.y)
         inputs = [x for argument in arguments for x in argument.leaves]
         blocks = _blocks(run, inputs, outputs)
         rows = []
@@ -541,6 +586,6 @@ def hvp(f: Callable[..., Any], xs: Sequence[Any], dxs: Sequence[Any]) -> tuple[A
     >>> hvp(lambda x: np.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 0.0]),))
     (array([6., 0.]),)
     """
-    _tuples("hvp", xs, dxs)
+    _require_tuples("hvp", xs, dxs)
     gradient = grad(f, tuple(range(len(xs))))
-    return jvp(gradient, xs, dxs)[1]  # type: ignore[no-any-return]
+    return _along("hvp", gradient, xs, dxs)[1]  # type: ignore[no-any-return]
