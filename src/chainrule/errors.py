@@ -63,8 +63,10 @@ __all__ = [
 ]
 
 
-LIBRARIES = tuple(
-    f"{Path(module).parent}{os.sep}" for module in (__file__, np.__file__, optree.__file__)
+_HOUSE = Path(__file__).parent
+LIBRARIES = (
+    *[str(part) for part in _HOUSE.iterdir() if part.name != "cli"],  # commands are users too
+    *[f"{Path(module).parent}{os.sep}" for module in (np.__file__, optree.__file__)],
 )
 """Where the lines are that are not the user's."""
 
@@ -107,7 +109,7 @@ class ChainruleError(Exception):
         """Return the code, the sentence, the facts, the line and the advice, a line each."""
         head = f"{self.code} {type(self).__name__}: {self.what}".lstrip()
         at = f"at {self.where}"
-        lines = [] if not self.where or any(at in fact for fact in self.facts) else [at]
+        lines = [at] if self.where and at not in self.facts else []
         return "\n  ".join([head, *self.facts, *lines, *self.advice.splitlines()])
 
     def located(self, *facts: str, where: str = "") -> Self:

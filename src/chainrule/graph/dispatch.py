@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,18 +58,18 @@ class Traced:
 
 def call_ufunc(ufunc: np.ufunc, method: str, inputs: Any, options: dict[str, Any]) -> Any:
     """Apply what stands for a ufunc or one of its methods."""
+    function: Any = ufunc if method == "__call__" else getattr(ufunc, method)
     if method == "at" or any(x is not None for x in options.pop("out", None) or ()):
-        name = ufunc.__name__ + (f".{method}" if method != "__call__" else "")
-        raise _written(f"np.{name}", inputs, options)
-    if method == "__call__":
+        raise _written(_full_name(function), inputs, options)
+    if function is ufunc:
         name = ufunc.__name__
         # a ufunc of SciPy's is known by its name, its own or that of NumPy's twin
         call = NUMPY.get(ufunc) or NUMPY.get(name) or NUMPY.get(getattr(np, name, None))
     else:
-        name, call = f"{ufunc.__name__}.{method}", NUMPY.get((ufunc, method))
+        call = NUMPY.get((ufunc, method))
     if call is None:
-        return _fall_through(getattr(ufunc, method), f"np.{name}", inputs, options)
-    return _apply(call, f"np.{name}", inputs, options)
+        return _fall_through(function, inputs, options)
+    return _apply(call, function, inputs, options)
 
 
 def call_function(function: Callable[..., Any], args: Any, options: dict[str, Any]) -> Any:
@@ -77,10 +78,10 @@ def call_function(function: Callable[..., Any], args: Any, options: dict[str, An
     if call is None:
         if function in _WRITES:
             raise _written(_full_name(function), args, options)
-        return _fall_through(function, _full_name(function), args, options)
-    if options:
-        args, options = _by_position(function, call, args, options)
-    return _apply(call, _full_name(function), args, options)
+        return _fall_through(function, args, options)
+    if options or len(args) > 2:  # about the first two parameters all agree
+        args, options = _in_our_words(function, call, args, options)
+    return _apply(call, function, args, options)
 
 
 def answer(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -89,8 +90,14 @@ def answer(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
 
 
 def _full_name(function: Callable[..., Any]) -> str:
-    """Return ``np.linalg.solve`` for what NumPy calls ``numpy.linalg.solve``."""
-    return f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
+    """Return ``np.linalg.solve``, ``np.add.reduce``, or the name of a ufunc of SciPy's."""
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, np.ufunc):
+        return f"{_full_name(owner)}.{function.__name__}"
+    if isinstance(function, np.ufunc):
+        return f"{'np.' * hasattr(np, function.__name__)}{function.__name__}"
+    module = getattr(function, "__module__", None) or "numpy"
+    return f"{module}.{function.__name__}".replace("numpy", "np", 1)
 
 
 def _apply(call: Callable[..., Any], name: str, args: Any, options: dict[str, Any]) -> Any:
@@ -105,6 +112,10 @@ def _apply(call: Callable[..., Any], name: str, args: Any, options: dict[str, An
         )
     try:
         return call(*args, **options)
+    except ShapeError as error:
+        if error.facts:
+            raise
+        raise error.located(*_described((args, options))) from None
     except (ChainruleError, np.linalg.LinAlgError):
         raise
     except (ValueError, IndexError, TypeError) as error:
@@ -144,20 +155,58 @@ def _described(args: Any) -> list[str]:
     return [describe(x) for x in _leaves(args) if hasattr(x, "shape")]
 
 
-def _by_position(
+def _in_our_words(
     function: Callable[..., Any], call: Callable[..., Any], args: Any, options: dict[str, Any]
 ) -> tuple[Any, dict[str, Any]]:
-    """Move arguments that NumPy names otherwise than we do to their positions.
+    """Return the arguments of a call in the order and by the names of what stands for it.
 
-    ``np.sum(a=x)`` and ``np.clip(x, a_min=0)`` reach us by NumPy's own parameter names.
+    ``np.sum(a=x)`` and ``np.clip(x, a_min=0)`` reach us by NumPy's parameter names, and
+    ``np.max(x, 0, None, True)`` in NumPy's order, where ``out`` stands before ``keepdims``.
     """
-    if options.keys() <= _parameters(call).keys():
+    if len(args) < 3 and options.keys() <= _parameters(call).keys():
         return args, options
-    names = list(_parameters(function))
-    args, options = list(args), dict(options)
-    while len(args) < len(names) and names[len(args)] in options:
-        args.append(options.pop(names[len(args)]))
-    return args, {name: x for name, x in options.items() if x is not _NOT_GIVEN}
+    words = _words(function, call)
+    if words is None:
+        return args, options
+    ours, defaults = words
+    found = {}
+    for name, x in (*zip(defaults, args, strict=False), *options.items()):
+        known = ours.get(name, name)
+        is_said = known in _parameters(call) or x is not defaults.get(name, _NOT_GIVEN)
+        if is_said and x is not _NOT_GIVEN:
+            found[known] = x
+    places = itertools.takewhile(found.__contains__, _positional(call))
+    return [found.pop(name) for name in list(places)], found
+
+
+@functools.cache
+def _words(
+    function: Callable[..., Any], call: Callable[..., Any]
+) -> tuple[dict[str, str], dict[str, Any]] | None:
+    """Return our name for each parameter of NumPy's, and NumPy's defaults, in its order.
+
+    A name of ours that NumPy does not have stands for NumPy's name in the same place. None
+    where one of the two takes any number of arguments, which then stand in the same order.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    theirs = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
+    if any(p.kind is p.VAR_POSITIONAL for p in theirs) or _positional(call) is None:
+        return None
+    names = {p.name for p in theirs}
+    pairs = zip([p.name for p in theirs], _positional(call), strict=False)
+    ours = {t: o for t, o in pairs if o not in names and t not in _parameters(call)}
+    return ours, {p.name: p.default for p in theirs}
+
+
+@functools.cache
+def _positional(call: Callable[..., Any]) -> Any:
+    """Return the parameters that may be given by position; None if there is no end of them."""
+    if hasattr(call, "parameters"):
+        return None if call.variadic else tuple(call.parameters)
+    parameters = inspect.signature(call).parameters.values()
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return None
+    return tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
 
 
 @functools.cache
@@ -173,7 +222,7 @@ def _fall_through(
     inside: list[Any] = [x for x in _leaves((args, options)) if isinstance(x, Traced)]
     if not any(x.active or type(x.concrete) is Spec for x in inside):
         return answer(function, *args, **options)
-    known = sorted({f"np.{f.__name__}" for f in NUMPY if hasattr(f, "__name__")})
+    known = sorted({_full_name(f) for f in NUMPY if hasattr(f, "__name__")})
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
     raise NoOpError(
         f"{name} has no op, so it cannot be traced or differentiated.",

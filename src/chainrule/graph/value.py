@@ -114,9 +114,8 @@ class Value(Traced):
         return call_function(function, args, options)
 
     def __array__(self, *_: Any, **__: Any) -> Any:
-        number = self.concrete
-        if type(number) is not Spec and not self.active:
-            return np.asarray(self.ask("a conversion"))
+        if not (self.active and np.issubdtype(self.dtype, np.inexact)):
+            return np.asarray(self.ask("a conversion to a plain array"))
         self.require_open()
         raise ConversionError(
             "a traced value cannot become a plain array: it would lose its derivative.",

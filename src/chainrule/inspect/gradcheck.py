@@ -214,7 +214,6 @@ class _Target:
             given = ", ".join(describe(x) for x in self._leaves) or "no arrays"
             raise InputTypeError(
                 f"gradcheck found nothing to differentiate by: it needs float64, got {given}.",
-                f"at {user_line()}",
                 advice="Pass numbers as floats: x.astype(float), 2.0 for 2.",
             )
         for name, x in zip(self.names, self.xs, strict=True):
@@ -223,7 +222,6 @@ class _Target:
                     f"gradcheck needs float64, and {name} is {describe(x)}: its "
                     f"{np.finfo(x.dtype).precision} digits are lost in the difference of two "
                     "numbers that are a step of 1e-6 apart.",
-                    f"at {user_line()}",
                     advice="Pass x.astype(float), or say cast=True to check in float64.",
                 )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import linecache
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,7 @@ class Walk:
         return [np.asarray(self.numbers[y.index] if type(y) is Value else y) for y in self.outputs]
 
     def names(self) -> list[str]:
-        """Return what the user's program calls each node.
+        """Return what the user's program calls each node; a leaf by its key where that is enough.
 
         Examples
         --------
@@ -96,9 +97,12 @@ class Walk:
         for index, node in enumerate(nodes):
             if node.op is not None and index not in inside:
                 names[index] = _assigned(node.where, node.op.name) or names[index]
+        keys = Counter(leaf.path[-1] for leaf in self.leaves)
         for leaf in self.leaves:
             if leaf.index is not None:
-                names[leaf.index] = leaf.name
+                key = leaf.path[-1]
+                is_short = len(leaf.path) > 1 and isinstance(key, str) and keys[key] == 1
+                names[leaf.index] = key if is_short else leaf.name
         for y in self.outputs:
             if type(y) is Value and nodes[y.index].op and len(self.outputs) == 1:
                 names[y.index] = self.title

@@ -242,13 +242,11 @@ def _scalar(run: Walk) -> int:
     if np.shape(y) or isinstance(y, tuple):
         raise NotScalarError(
             f"routes needs a function that returns one number, got {describe(y)}.",
-            f"at {user_line()}",
             advice="Return np.sum(y), or the entry that you want to know about.",
         )
     if type(y) is not Value:
         raise NotScalarError(
             f"the function returned {describe(y)}, which depends on none of its arguments.",
-            f"at {user_line()}",
         )
     return y.index
 
@@ -268,7 +266,6 @@ def _leaf(run: Walk, wrt: int, key: Any) -> Leaf:
     if found[0].index is None:
         raise InputTypeError(
             f"{found[0].name} has no derivative: it is not of a floating-point type.",
-            f"at {user_line()}",
         )
     return found[0]
 

@@ -8,13 +8,19 @@ from chainrule.graph import OPS, Op
 from chainrule.ops.activations import *  # noqa: F403
 from chainrule.ops.algebra import *  # noqa: F403
 from chainrule.ops.arithmetic import *  # noqa: F403
+from chainrule.ops.arranging import *  # noqa: F403
+from chainrule.ops.comparisons import *  # noqa: F403
 from chainrule.ops.declare import *  # noqa: F403
 from chainrule.ops.indexing import *  # noqa: F403
+from chainrule.ops.joining import *  # noqa: F403
 from chainrule.ops.kinds import *  # noqa: F403
 from chainrule.ops.neural import *  # noqa: F403
+from chainrule.ops.ordering import *  # noqa: F403
 from chainrule.ops.pieces import *  # noqa: F403
 from chainrule.ops.products import *  # noqa: F403
+from chainrule.ops.questions import *  # noqa: F403
 from chainrule.ops.reductions import *  # noqa: F403
+from chainrule.ops.running import *  # noqa: F403
 from chainrule.ops.shapes import *  # noqa: F403
 from chainrule.ops.trigonometry import *  # noqa: F403
 

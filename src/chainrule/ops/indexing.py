@@ -51,7 +51,7 @@ def _without_ellipsis(entries, ndim):
     used = sum(_axes_used(entry) for entry in entries)
     dots = [k for k, entry in enumerate(entries) if entry is Ellipsis]
     if used > ndim or len(dots) > 1:
-        raise AxisError(f"an index of {used} entries is too long for an array with {ndim} axes.")
+        raise AxisError(f"an index of {used} entries is too long for an array with ndim {ndim}.")
     k = dots[0] if dots else len(entries)
     return (*entries[:k], *[_ALL] * (ndim - used), *entries[k + 1 :])
 

@@ -6,14 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import NoOpError
 from chainrule.graph import Case, answer
 from chainrule.ops.arithmetic import floor_divide, remainder
 from chainrule.ops.batching import aligned
 from chainrule.ops.declare import broadcast_shape, called_by, elementwise, linear
 
 _STEP = "a step function is flat but at its steps"
-_TRUTH = "a truth value does not change but at jumps"
 _OFF_INTEGER: dict[str, Any] = {"kink": lambda x: np.abs(x - np.round(x))}
 _OFF_HALF: dict[str, Any] = {"kink": lambda x: np.abs(x - np.floor(x) - 0.5)}
 
@@ -55,7 +53,7 @@ def copysign(a, b):
     return np.copysign(a, b)
 
 
-@elementwise(why=_TRUTH, onnx=_signbit_in_onnx, numpy=np.signbit, kink=np.abs)
+@elementwise(why=_STEP, onnx=_signbit_in_onnx, numpy=np.signbit, kink=np.abs)
 def signbit(x):
     """Whether the sign is negative, also that of -0."""
     return np.signbit(x)
@@ -263,99 +261,6 @@ def stop_gradient(x):
     return np.positive(x)
 
 
-def _comparison(numpy, symbol, onnx):
-    """Declare a comparison of two numbers."""
-
-    def compare(a, b):
-        return numpy(a, b)
-
-    compare.__name__ = numpy.__name__
-    compare.__doc__ = f"Whether <a> {symbol} <b>, element by element."
-    return elementwise(
-        why=_TRUTH,
-        latex=f"[<a> {symbol} <b>]",
-        onnx=onnx,
-        numpy=numpy,
-        kink=lambda a, b: np.abs(a - b),
-    )(compare)
-
-
-greater = _comparison(np.greater, ">", "Greater")
-greater_equal = _comparison(np.greater_equal, r"\ge", "GreaterOrEqual")
-less = _comparison(np.less, "<", "Less")
-less_equal = _comparison(np.less_equal, r"\le", "LessOrEqual")
-equal = _comparison(np.equal, "=", "Equal")
-not_equal = _comparison(np.not_equal, r"\ne", lambda e, a, b: e.Not(e.Equal(a, b)))
-
-
-def _logical(numpy, symbol, onnx):
-    """Declare a combination of two truth values."""
-
-    def combine(a, b):
-        return numpy(a, b)
-
-    combine.__name__ = numpy.__name__
-    combine.__doc__ = f"Whether <a> {symbol} <b>, element by element."
-    return elementwise(
-        why=_TRUTH,
-        latex=rf"<a> {symbol} <b>",
-        numpy=numpy,
-        onnx=lambda e, a, b: e.emit(
-            onnx, e.Cast(a, to=e.type("bool")), e.Cast(b, to=e.type("bool"))
-        ),
-    )(combine)
-
-
-logical_and = _logical(np.logical_and, r"\wedge", "And")
-logical_or = _logical(np.logical_or, r"\vee", "Or")
-logical_xor = _logical(np.logical_xor, r"\oplus", "Xor")
-
-
-@elementwise(
-    why=_TRUTH,
-    latex=r"\neg <x>",
-    onnx=lambda e, x: e.Not(e.Cast(x, to=e.type("bool"))),
-    numpy=np.logical_not,
-)
-def logical_not(x):
-    """Whether x is zero."""
-    return np.logical_not(x)
-
-
-@elementwise(why=_TRUTH, onnx="IsNaN", numpy=np.isnan)
-def isnan(x):
-    """Whether x is not a number."""
-    return np.isnan(x)
-
-
-@elementwise(why=_TRUTH, onnx="IsInf", numpy=np.isinf)
-def isinf(x):
-    """Whether x is infinite."""
-    return np.isinf(x)
-
-
-@called_by(np.isfinite)
-def isfinite(x):
-    """Whether x is a number and finite."""
-    return logical_not(logical_or(isnan(x), isinf(x)))
-
-
-def _on_truth_values(bitwise, logical):
-    """Let an operator such as & act on truth values, and refuse it on numbers."""
-
-    @called_by(bitwise)
-    def act(*xs):
-        if any(np.result_type(x) != np.bool_ for x in xs):
-            raise NoOpError(f"np.{bitwise.__name__} is traced on truth values alone.")
-        return logical(*xs)
-
-
-_on_truth_values(np.bitwise_and, logical_and)
-_on_truth_values(np.bitwise_or, logical_or)
-_on_truth_values(np.bitwise_xor, logical_xor)
-_on_truth_values(np.invert, logical_not)
-
-
 @called_by(np.heaviside)
 def heaviside(x, at_zero):
     """The step from 0 to 1, with the value given at 0; it has no slope in x."""
@@ -371,89 +276,10 @@ def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
     return np.where(x == -np.inf, limits.min if neginf is None else neginf, x)
 
 
-@called_by(np.zeros_like)
-def zeros_like(x, dtype=None, shape=None):
-    """Zeros of the same shape and type."""
-    return np.zeros(x.shape if shape is None else shape, dtype or x.dtype)
-
-
-@called_by(np.ones_like)
-def ones_like(x, dtype=None, shape=None):
-    """Ones of the same shape and type."""
-    return np.ones(x.shape if shape is None else shape, dtype or x.dtype)
-
-
-@called_by(np.full_like)
-def full_like(x, fill_value, dtype=None, shape=None):
-    """The same number everywhere, in an array of the same shape and type."""
-    shape = x.shape if shape is None else shape
-    if hasattr(fill_value, "tracer"):
-        return np.broadcast_to(fill_value.astype(dtype or x.dtype), shape)
-    return np.full(shape, fill_value, dtype or x.dtype)
-
-
-@called_by(np.shape)
-def shape(x):
-    """The lengths of the axes."""
-    return x.shape
-
-
-@called_by(np.ndim)
-def ndim(x):
-    """The number of axes."""
-    return x.ndim
-
-
-@called_by(np.size)
-def size(x, axis=None):
-    """The number of entries, or of those along an axis."""
-    return x.size if axis is None else x.shape[axis]
-
-
-@called_by(np.result_type)
-def result_type(*xs):
-    """NumPy's common dtype."""
-    return np.result_type(*[x if isinstance(x, type) else getattr(x, "dtype", x) for x in xs])
-
-
-def _question(function):
-    """Let NumPy answer a question about numbers, which has no derivative."""
-
-    @called_by(function)
-    def asked(*args, **options):
-        return answer(function, *args, **options)
-
-
-for _function in (
-    np.allclose,
-    np.argwhere,
-    np.array_equal,
-    np.array_equiv,
-    np.count_nonzero,
-    np.flatnonzero,
-    np.isclose,
-    np.nonzero,
-    np.searchsorted,
-):
-    _question(_function)
-
-
 @called_by(np.divmod)
 def divmod_(a, b):
     """The quotient rounded down, and the remainder."""
     return floor_divide(a, b), remainder(a, b)
-
-
-@called_by(np.real, np.conjugate)
-def real(x):
-    """The number itself: numbers here are real."""
-    return x
-
-
-@called_by(np.empty_like)
-def empty_like(x, dtype=None, shape=None):
-    """Room of the same shape and type."""
-    return np.empty(x.shape if shape is None else shape, dtype or x.dtype)
 
 
 @called_by(np.select)

@@ -12,7 +12,8 @@ import numpy as np
 
 from chainrule.graph import Case
 from chainrule.ops.batching import shifted
-from chainrule.ops.declare import called_by, flat, floating, linear, rules
+from chainrule.ops.declare import called_by, floating, linear, rules
+from chainrule.ops.running import running_products
 from chainrule.ops.shapes import axes_of, one_axis
 
 _CASES = [
@@ -26,14 +27,15 @@ def _settled(x, axis, keepdims):
     return {"axis": axes_of(axis, x.ndim), "keepdims": bool(keepdims)}
 
 
-def _reduced(x, axis, keepdims):
+def reduced_shape(x, axis, keepdims):
+    """Return the shape that is left of x after a reduction over the axes."""
     if keepdims:
         return tuple(1 if a in axis else n for a, n in enumerate(x.shape))
     return tuple(n for a, n in enumerate(x.shape) if a not in axis)
 
 
 _REDUCTION: dict[str, Any] = {
-    "shape": _reduced,
+    "shape": reduced_shape,
     "settle": _settled,
     "batch": shifted(),
     "cases": _CASES,
@@ -210,21 +212,6 @@ def ptp(x, axis=None, keepdims=False):
     return max_(x, axis=axis, keepdims=keepdims) - min_(x, axis=axis, keepdims=keepdims)
 
 
-def _scanned(x, axis):
-    """Return the running products along an axis, made of products alone.
-
-    After the step of length k each place holds the product of the 2k numbers up to it
-    (Hillis and Steele, 1986). No division, so zeros are harmless in every derivative.
-    """
-    n, lead, k = x.shape[axis], (slice(None),) * axis, 1
-    while k < n:
-        earlier = x[(*lead, slice(None, n - k))]
-        later = x[(*lead, slice(k, None))]
-        x = np.concatenate([x[(*lead, slice(None, k))], later * earlier], axis=axis)
-        k *= 2
-    return x
-
-
 def _product_of_others(x, y, axis):
     """Return for each number the product of all others along the axes, zeros or not."""
     kept = [a for a in range(x.ndim) if a not in axis]
@@ -235,8 +222,10 @@ def _product_of_others(x, y, axis):
         return x
     one = np.ones((*rows.shape[:-1], 1), x.dtype)
     last = rows.ndim - 1
-    before = _scanned(np.concatenate([one, rows[..., : n - 1]], axis=-1), last)
-    after = np.flip(_scanned(np.concatenate([one, np.flip(rows[..., 1:], -1)], axis=-1), last), -1)
+    before = running_products(np.concatenate([one, rows[..., : n - 1]], axis=-1), last)
+    after = np.flip(
+        running_products(np.concatenate([one, np.flip(rows[..., 1:], -1)], axis=-1), last), -1
+    )
     others = np.reshape(before * after, tuple(x.shape[a] for a in order))
     return np.transpose(others, tuple(order.index(a) for a in range(x.ndim)))
 
@@ -267,15 +256,6 @@ def nanmean(x, axis=None, dtype=None, keepdims=False):
     return nansum(x, axis, dtype, keepdims) / count
 
 
-@called_by(np.trapezoid)
-def trapezoid(y, x=None, dx=1.0, axis=-1):
-    """The area under points joined by lines."""
-    y = np.moveaxis(y, axis, -1)
-    if x is not None:
-        dx = np.diff(np.moveaxis(x, axis, -1) if np.ndim(x) > 1 else x)
-    return np.sum((y[..., 1:] + y[..., :-1]) * dx, axis=-1) / 2
-
-
 @called_by(np.prod)
 def prod_with_options(x, axis=None, dtype=None, keepdims=False, initial=None, where=None):
     """The product over axes."""
@@ -287,44 +267,6 @@ def prod_with_options(x, axis=None, dtype=None, keepdims=False, initial=None, wh
 def multiply_reduce(x, axis=0, dtype=None, keepdims=False):
     """The product over an axis, the first if none is said."""
     return prod_with_options(x, axis, dtype, keepdims)
-
-
-@called_by(np.cumprod, np.cumulative_prod, (np.multiply, "accumulate"))
-def cumprod(x, axis=None):
-    """The running products along an axis; right with zeros in it, to any order."""
-    if axis is None:
-        x, axis = np.ravel(x), 0
-    return _scanned(x, one_axis(axis, x.ndim))
-
-
-@linear(
-    lambda g, axis: np.flip(cumsum(np.flip(g, axis), axis=axis), axis),
-    shape=lambda x, axis: x.shape,
-    dtype=lambda x, axis: np.cumsum(np.zeros(1, x.dtype)).dtype,
-    settle=lambda x, axis: {"axis": one_axis(axis, x.ndim)},
-    batch=shifted(),
-    latex=r"\mathrm{cumsum}(<x>)",
-    onnx=lambda e, x, axis: e.CumSum(x, e.integer(axis)),
-    cases=[Case((2, 3), axis=1), Case((4,), axis=0)],
-)
-def cumsum(x, *, axis):
-    """The running sums along an axis."""
-    return np.cumsum(x, axis)
-
-
-@called_by(np.cumsum, np.cumulative_sum, (np.add, "accumulate"))
-def cumsum_of(x, axis=None):
-    """The running sums along an axis, or along all numbers."""
-    return cumsum(np.ravel(x), axis=0) if axis is None else cumsum(x, axis=axis)
-
-
-@called_by(np.diff)
-def diff(x, n=1, axis=-1):
-    """The differences of neighbours along an axis, n times."""
-    lead = (slice(None),) * one_axis(axis, x.ndim)
-    for _ in range(n):
-        x = x[(*lead, slice(1, None))] - x[(*lead, slice(None, -1))]
-    return x
 
 
 def _shares(x, y, axis):
@@ -377,91 +319,6 @@ def root_of_sum(x):
     """Return the square root with slope 0 at 0, where a sum of squares has its least value."""
     is_zero = x == 0
     return np.where(is_zero, 0, np.sqrt(np.where(is_zero, 1, x)))
-
-
-def _position(function, onnx):
-    """Declare the position of an extreme along an axis."""
-
-    def position(x, *, axis=None, keepdims=False):
-        return function(x, axis=axis, keepdims=keepdims)
-
-    def shape(x, axis, keepdims):
-        return _reduced(x, tuple(range(x.ndim)) if axis is None else (axis,), keepdims)
-
-    position.__name__ = function.__name__
-    position.__doc__ = f"The position of the {function.__name__[3:]}imum along an axis."
-    return flat(
-        "a position does not change but at jumps",
-        shape=shape,
-        dtype=lambda *_, **__: np.intp,
-        settle=lambda x, axis, keepdims: {
-            "axis": None if axis is None else one_axis(axis, x.ndim),
-            "keepdims": bool(keepdims),
-        },
-        batch=_position_batch,
-        latex=rf"\mathrm{{{function.__name__}}} <x>",
-        onnx=lambda e, x, axis, keepdims: (
-            e.emit(onnx, x, axis=axis, keepdims=int(keepdims))
-            if axis is not None
-            else e.reshape(
-                e.emit(onnx, e.reshape(x, [-1]), axis=0), [1] * len(x.shape) if keepdims else []
-            )
-        ),
-        numpy=function,
-        cases=[Case((2, 3), axis=1), Case((2, 3)), Case((2, 3), axis=0, keepdims=True)],
-    )(position)
-
-
-def _position_batch(op, n, xs, batched, attributes):
-    (x,), axis = xs, attributes["axis"]
-    if axis is not None:
-        return op(x, axis=axis + 1, keepdims=attributes["keepdims"])
-    found = op(np.reshape(x, (n, -1)), axis=1)
-    return np.reshape(found, (n, *[1] * (x.ndim - 1))) if attributes["keepdims"] else found
-
-
-argmax = _position(np.argmax, "ArgMax")
-argmin = _position(np.argmin, "ArgMin")
-
-
-@flat(
-    "an order does not change but at jumps",
-    shape=lambda x, axis: x.shape,
-    dtype=lambda x, axis: np.intp,
-    settle=lambda x, axis: {"axis": one_axis(axis, x.ndim)},
-    batch=shifted(),
-    latex=r"\mathrm{argsort}(<x>)",
-    onnx=lambda e, x, axis: e.TopK(x, e.integers([x.shape[axis]]), axis=axis, largest=0, output=1),
-    cases=[Case((2, 3), axis=1), Case((4,), axis=0)],
-)
-def argsort(x, *, axis):
-    """The positions that put an axis in order; equal numbers stay as they stand."""
-    return np.argsort(x, axis=axis, kind="stable")
-
-
-@called_by(np.argsort)
-def argsort_of(x, axis=-1, kind=None, *, stable=None):
-    """The positions that put an axis in order."""
-    return argsort(np.ravel(x), axis=0) if axis is None else argsort(x, axis=axis)
-
-
-@called_by(np.sort)
-def sort(x, axis=-1, kind=None, *, stable=None):
-    """An axis in order: each slope goes back to where its number stood."""
-    if axis is None:
-        x, axis = np.ravel(x), 0
-    return np.take_along_axis(x, argsort_of(x, axis), axis=axis)
-
-
-@called_by(np.median)
-def median(x, axis=None, keepdims=False):
-    """The middle number, or the mean of the two in the middle."""
-    axes = axes_of(axis, x.ndim)
-    n = count_along(x, axes)
-    kept = [a for a in range(x.ndim) if a not in axes]
-    rows = np.reshape(np.transpose(x, (*kept, *axes)), (*[x.shape[a] for a in kept], n))
-    middle = np.mean(np.sort(rows, axis=-1)[..., (n - 1) // 2 : n // 2 + 1], axis=-1)
-    return np.reshape(middle, _reduced(x, axes, keepdims))
 
 
 def _truth(function, sign):

@@ -118,8 +118,9 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0) -> Callable[..., Any]:
         axes = in_axes if isinstance(in_axes, tuple | list) else (in_axes,) * len(args)
         if len(axes) != len(args) or not all(a is None or isinstance(a, int) for a in axes):
             raise StructureError(
-                f"in_axes needs an axis or None for each of the {len(args)} arguments, "
-                f"got {in_axes!r}."
+                f"in_axes needs an axis or None for each argument, of which the call has "
+                f"{len(args)}, got {in_axes!r}.",
+                advice="Say one axis for all arguments, or a tuple with an entry for each.",
             )
         names = parameter_names(f, len(args))
         tracer = ShapeTracer()

@@ -67,9 +67,7 @@ class _Run(NamedTuple):
         leaves = [
             None
             if type(x) is not Value or x.tracer is not self.tracer
-            else _owned(found[x.index], used)
-            if x.index in found
-            else np.zeros(x.shape, x.dtype)
+            else _owned(found[x.index] if x.index in found else np.zeros(x.shape, x.dtype), used)
             for x in argument.leaves
         ]
         if argument.structure is None:
@@ -81,6 +79,8 @@ def _owned(g: Any, used: set[int]) -> Any:
     """Return an array that its receiver may write to: no view, and given out only once."""
     if type(g) is not np.ndarray:
         return g
+    if not g.shape:
+        return g[()]
     if id(g) in used or g.base is not None or not g.flags.writeable:
         g = g.copy()
     used.add(id(g))
@@ -121,7 +121,7 @@ def _no_derivative_by(x: Any, name: str) -> InputTypeError:
         f"Pass {name or 'it'} as float64 (x.astype(float), 2.0 for 2), or differentiate with "
         "respect to another argument (argnums=…)."
     )
-    if getattr(x, "dtype", np.asarray(x).dtype).kind == "c":
+    if getattr(x, "dtype", np.dtype(type(x))).kind == "c":
         advice = "Pass the real and the imaginary part as two arguments."
     return InputTypeError(
         f"{f'the argument {name}' if name else 'an argument'} has no derivative: it is "
@@ -158,7 +158,8 @@ def _positions(argnums: int | Sequence[int], count: int) -> tuple[int, ...]:
         isinstance(k, int) and -count <= k < count for k in given
     ):
         raise StructureError(
-            f"argnums needs positions among the {count} positional arguments, got {argnums!r}.",
+            f"argnums needs positions of arguments, of which the call has {count}, "
+            f"got {argnums!r}.",
             advice="Positions count from 0, or from -1 backwards. An argument that is given by "
             "name has none: pass it by position.",
         )
