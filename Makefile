@@ -5,7 +5,8 @@ ARGS ?=
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest --quiet
-# Tests are small: one thread each, as many at a time as there are cores.
+# Tests are small: one thread each, as many at a time as there are cores; the blocks of a page
+# follow from each other, so a file stays in one process.
 PARALLEL := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 WORKERS ?= auto
 ENVIRONMENT_SOURCES := pyproject.toml tools/make_environment.py
@@ -23,7 +24,7 @@ demo: .venv/stamp ## Train a network on digits, check its gradient, open one der
 	@$(BIN)/chainrule demo
 
 test: .venv/stamp ## Run the tests, the examples of every docstring and of the documents
-	@$(PARALLEL) $(PYTEST) --numprocesses=$(WORKERS) $(ARGS)
+	@$(PARALLEL) $(PYTEST) --numprocesses=$(WORKERS) --dist=loadfile $(ARGS)
 
 lint: .venv/stamp ## Check format, style and that imports go only downwards
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
@@ -34,7 +35,7 @@ types: .venv/stamp ## Check the types, strictly
 	@$(BIN)/mypy
 
 coverage: .venv/stamp ## Run the tests and hold the branch coverage of graph, ops and transform at 98 %
-	@$(PARALLEL) $(PYTEST) --numprocesses=$(WORKERS) --cov --cov-report=term $(ARGS)
+	@$(PARALLEL) $(PYTEST) --numprocesses=$(WORKERS) --dist=loadfile --cov --cov-report=term $(ARGS)
 
 slow: .venv/stamp ## Run the tests that take long
 	@$(PYTEST) -m slow $(ARGS)
@@ -49,7 +50,7 @@ docs: .venv/stamp ## Build the documentation into site/, where a broken link is 
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 oldest: .venv-oldest/stamp ## Run the tests with the oldest dependencies that pyproject.toml allows
-	@$(PARALLEL) .venv-oldest/bin/python -m pytest --quiet --numprocesses=$(WORKERS) $(ARGS)
+	@$(PARALLEL) .venv-oldest/bin/python -m pytest --quiet --numprocesses=$(WORKERS) --dist=loadfile $(ARGS)
 
 format: .venv/stamp ## Format the code and repair what can be repaired
 	@$(BIN)/ruff check --fix-only --quiet .

@@ -2,7 +2,8 @@
 
 Blocks marked ``python`` run from the top of their page, one after the other, in one namespace; a
 block that starts with ``>>>`` is compared with the output it shows. What is not meant to run is
-marked ``text``.
+marked ``text``; a block with a title (``python title="example.py"``) is a file of its own, and
+tests/test_errors.py runs those that raise an error.
 """
 
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE

@@ -53,7 +53,8 @@ def test_a_record_is_complete(op):
     assert named <= set(op.operands)
     assert op.differentiable or op.derivative.reason
     assert op.flat <= set(op.operands)
-    assert op.batch is not looped, "an op of ours acts on many examples at once"
+    is_ours = op.forward.__module__.startswith("chainrule.")
+    assert not is_ours or op.batch is not looped, "an op of ours acts on many examples at once"
 
 
 @per_call()

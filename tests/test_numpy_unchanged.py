@@ -619,7 +619,7 @@ def test_no_op_names_the_function_and_what_there_is(f, name, nearest):
         (lambda x: np.array([x[0], x[1]]), "np.stack"),
         (lambda x: np.array([x[0], 1.0], dtype=object), "np.stack"),
         (np.asarray, "np."),
-        (lambda x: fixed(x, 3)[x], "np.take"),
+        (lambda x: fixed(x, 3)[x], "ops.take"),
         (lambda x: fixed(x, 3).dot(x), "np.dot"),
         (lambda x: math.sin(x[0]), "np.sin"),
         (lambda x: float(x[0]), "stop_gradient"),

@@ -1,7 +1,8 @@
 """Backpropagation with the lid off: derivatives of NumPy code, open at every step."""
 
-from chainrule import ops
+from chainrule import nn, ops
 from chainrule.graph import Graph, Spec, Value, trace
+from chainrule.inspect import gradcheck, routes
 from chainrule.ops import stop_gradient
 from chainrule.transform import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp, vmap
 
@@ -12,11 +13,14 @@ __all__ = [
     "Spec",
     "Value",
     "grad",
+    "gradcheck",
     "hessian",
     "hvp",
     "jacobian",
     "jvp",
+    "nn",
     "ops",
+    "routes",
     "stop_gradient",
     "trace",
     "value_and_grad",

@@ -18,16 +18,29 @@ expected, and what to do; and it names the line of the user's program. The code 
     │   └── NotScalarError     CR203  a gradient asked of what is not one number
     ├── InputTypeError         CR301  an input that has no derivative, or is not real numbers
     ├── StructureError         CR302  arguments whose structure does not fit
+    ├── SettingError           CR303  a setting outside of what is possible
+    ├── LabelError             CR304  labels or targets that name no class, or are missing
+    ├── DivergenceError        CR305  a training whose loss or weights left the finite numbers
     ├── GraphError             CR401  a graph that breaks its own rules
     │   ├── NotationError      CR402  text that is not a graph
     │   └── SpecialisedError   CR403  a graph that holds for other inputs only
     ├── DeclarationError       CR501  an op that is declared wrongly
     ├── GradientError          CR601  a derivative that differs from finite differences
-    └── ExportError            CR701  a program that another format cannot say
+    ├── ExportError            CR701  a program that another format cannot say
+    ├── BackwardError          CR801  a backward pass that cannot run, or says nothing
+    ├── StateError             CR802  parameters that do not fit a module
+    ├── NoRuleError            CR803  a derivative that nobody wrote
+    └── CheckpointError        CR901  a checkpoint that is damaged, or no checkpoint
+        ├── ForeignFileError   CR902  a safetensors file that another program wrote
+        ├── NewerFileError     CR903  a checkpoint of a later release
+        ├── FileAccessError    CR904  a checkpoint's file that cannot be read or written
+        └── UnsavableError     CR905  a value that a checkpoint cannot hold
 """
 
 from __future__ import annotations
 
+import functools
+import importlib
 import os
 import sys
 from pathlib import Path, PurePath
@@ -41,40 +54,58 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AxisError",
+    "BackwardError",
     "BranchError",
     "ChainruleError",
+    "CheckpointError",
     "ConversionError",
     "DeclarationError",
+    "DivergenceError",
     "ExportError",
+    "FileAccessError",
+    "ForeignFileError",
     "GradientError",
     "GraphError",
     "InPlaceError",
     "InputTypeError",
+    "LabelError",
     "LeakError",
     "MissingExtraError",
+    "NewerFileError",
     "NoOpError",
+    "NoRuleError",
     "NotScalarError",
     "NotationError",
     "OutputError",
+    "SettingError",
     "ShapeError",
     "SpecialisedError",
+    "StateError",
     "StructureError",
     "TraceError",
+    "UnsavableError",
 ]
 
 
 _HOUSE = Path(__file__).parent
-LIBRARIES = (
+_LIBRARIES = (
     *[str(part) for part in _HOUSE.iterdir() if part.name != "cli"],  # commands are users too
     *[f"{Path(module).parent}{os.sep}" for module in (np.__file__, optree.__file__)],
+    importlib.__file__,
+    "<frozen ",  # the modules that Python starts with
 )
-"""Where the lines are that are not the user's."""
+
+
+@functools.cache
+def is_library(file: str) -> bool:
+    """Return whether the lines of a file are ours, or a library's, and not the user's."""
+    return file.startswith(_LIBRARIES)
 
 
 def _user_line() -> str:
     """Return the innermost running line that is the user's."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the way to the running line
-    while frame is not None and frame.f_code.co_filename.startswith(LIBRARIES):
+    while frame is not None and is_library(frame.f_code.co_filename):
         frame = frame.f_back
     return f"{PurePath(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame else ""
 
@@ -136,7 +167,7 @@ class BranchError(TraceError):
     code = "CR101"
     way_out = (
         "Use np.where(condition, a, b) in place of a branch, np.where(mask, x, 0) in place of "
-        "x[mask], np.take(a, i) in place of a[i]."
+        "x[mask], ops.take(a, i) in place of a[i]."
     )
 
 
@@ -222,6 +253,27 @@ class StructureError(ChainruleError, TypeError, ValueError):
     way_out = "Pass arguments of the number, structure, shapes and dtypes named above."
 
 
+class SettingError(ChainruleError, ValueError):
+    """A setting, such as a size, a name or a rate, outside of what is possible."""
+
+    code = "CR303"
+    way_out = "Choose one of the values named above."
+
+
+class LabelError(ChainruleError, ValueError):
+    """Labels or targets that name no class, are no probabilities, or are missing."""
+
+    code = "CR304"
+    way_out = "Number the classes 0, 1, … without gaps, as np.unique(Y, return_inverse=True) does."
+
+
+class DivergenceError(ChainruleError, ArithmeticError):
+    """A training whose loss or weights are no longer finite."""
+
+    code = "CR305"
+    way_out = "Take a smaller learning rate, and inputs of about unit size."
+
+
 class GraphError(ChainruleError):
     """A graph that breaks its own rules."""
 
@@ -261,7 +313,68 @@ class ExportError(ChainruleError):
     """A program with something in it that the other format has no words for."""
 
     code = "CR701"
-    way_out = "Export the parts before and after it, or declare an op with an onnx= of its own."
     way_out = (
         "Export the parts before and after it, or declare an op of your own that says how: onnx=."
+    )
+
+
+class BackwardError(ChainruleError, RuntimeError):
+    """A backward pass that cannot run, or that says nothing."""
+
+    code = "CR801"
+    way_out = "Run forward first, and pass backward what the message names."
+
+
+class StateError(ChainruleError, KeyError):
+    """Parameters that do not fit a module."""
+
+    code = "CR802"
+    way_out = "Pass the names and shapes that state_dict() of the same module gives."
+
+
+class NoRuleError(ChainruleError, TypeError):
+    """A derivative that exists and that nobody wrote."""
+
+    code = "CR803"
+    way_out = "Give the declaration of the op a rule for it, or stop_gradient the operand."
+
+
+class CheckpointError(ChainruleError):
+    """A file that is no checkpoint, or not any more."""
+
+    code = "CR901"
+    way_out = "Go back to an earlier checkpoint, or copy the file again from where it was whole."
+
+
+class ForeignFileError(CheckpointError):
+    """A safetensors file in which nothing says that it is a checkpoint of chainrule."""
+
+    code = "CR902"
+    way_out = "Read its arrays with safetensors.numpy.load_file, and load them into a model."
+
+
+class NewerFileError(CheckpointError):
+    """A checkpoint written by a release that came after this one."""
+
+    code = "CR903"
+    way_out = "Read it with a release at least as new: pip install --upgrade chainrule"
+
+
+class FileAccessError(CheckpointError, OSError):
+    """The system refuses to read or write a file.
+
+    It is an `OSError` too, with its ``errno`` and ``filename``.
+    """
+
+    code = "CR904"
+    way_out = "Correct what the system names: the path, the permissions or the room on the disk."
+
+
+class UnsavableError(CheckpointError, TypeError, ValueError):
+    """A value that a checkpoint has no form for."""
+
+    code = "CR905"
+    way_out = (
+        "Store numbers, strings, None, arrays of real numbers, and dict, list and tuple of these; "
+        "turn anything else into them first."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,6 @@ from rich.progress import BarColumn, Progress, TextColumn
 from chainrule import ops
 from chainrule.cli import digits
 from chainrule.inspect import gradcheck, routes
-from chainrule.train import adam
 
 if TYPE_CHECKING:
     from chainrule.cli.digits import Array, Digits, Epoch, Parameters
@@ -24,7 +24,7 @@ SHOWN = 40
 """Images in the batch whose gradient is checked and opened."""
 
 _SHADES = " ░▒▓█"
-_NAMES = "zero one two three four five six seven eight nine".split()
+_NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
 
 def demo(seed: int, epochs: int) -> None:
@@ -131,11 +131,10 @@ def _check(console: Console, parameters: Parameters, X: Array, y: Array) -> None
     _say(console, "Is its gradient right?", "bold")
     _say(console)
     _say(
-        console,
-        f"  Reverse and forward mode beside (loss(w + εv) - loss(w - εv)) / 2ε in float64,\n"
-        f"  ε = 1e-6, along {check.compared} random directions v through all parameters and pixels\n"
-        f"  of {len(y)} test images:",
+        console, "  Reverse and forward mode beside (loss(w + εv) - loss(w - εv)) / 2ε in float64,"
     )
+    _say(console, f"  ε = 1e-6, along {check.compared} random directions v through all parameters")
+    _say(console, f"  and pixels of {len(y)} test images:")
     _say(console)
     _say(console, f"  largest relative difference {check.largest_relative:.1e}", "bold")
     if check.skipped:
@@ -203,14 +202,14 @@ def _beside(left: list[str], right: list[str]) -> list[str]:
 
 def _lesson(found: Routes, p: Array, label: int, unit: int, digit: int) -> list[str]:
     """Return in words what the numbers of the route say."""
-    h = found.terms[0].steps[0].derivative
-    wanted = 1 if digit == label else 0
-    way = "larger" if found.total < 0 else "smaller"
-    return [
-        f"Hidden unit {unit} was at {h:.4g} when it saw this image, so the score of {_NAMES[digit]} "
-        "grows by",
-        f"that for every 1 that the weight grows. The network gave {_article(digit)} {p[digit]:.4g}, the label "
-        f"says {wanted}: {p[digit]:.4g} - {wanted} = {p[digit] - wanted:.4g}.",
-        f"The mean divides by {found.examples}. The product is "
-        f"{'negative' if found.total < 0 else 'positive'}: this image asks for a {way} weight.",
-    ]
+    steps = found.terms[0].steps
+    h, slope = steps[0].derivative, p[digit] - (digit == label)
+    sign, way = ("negative", "larger") if found.total < 0 else ("positive", "smaller")
+    text = (
+        f"Hidden unit {unit} is at {h:.4g} for this image: the score of {_NAMES[digit]} grows by "
+        f"that much for each 1 added to the weight. The network gives {_article(digit)} "
+        f"{p[digit]:.4g} where the label says {int(digit == label)}, so the loss changes by "
+        f"{slope:.4g} for each 1 added to the score. The mean divides by {found.examples}. "
+        f"The product is {sign}: this image asks for a {way} weight."
+    )
+    return textwrap.wrap(text, 84)

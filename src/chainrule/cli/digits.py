@@ -7,6 +7,7 @@ the same lines are differentiated, traced and opened.
 from __future__ import annotations
 
 import importlib
+import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,11 +17,11 @@ from chainrule import ops
 from chainrule.errors import MissingExtraError
 from chainrule.execute import Program
 from chainrule.graph import Spec, trace
-from chainrule.train import adam
+from chainrule.train import Adam
 from chainrule.transform import simplify, value_and_grad
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -80,14 +81,14 @@ def load() -> Digits:
 def initial_parameters(rng: np.random.Generator) -> Parameters:
     """Return weights and biases, uniform within ±1/√fan_in, in float64."""
     parameters = {}
-    for layer, (inputs, outputs) in enumerate(zip(SIZES, SIZES[1:], strict=False), start=1):
+    for layer, (inputs, outputs) in enumerate(itertools.pairwise(SIZES), start=1):
         bound = 1 / np.sqrt(inputs)
         parameters[f"W{layer}"] = rng.uniform(-bound, bound, (inputs, outputs))
         parameters[f"b{layer}"] = rng.uniform(-bound, bound, outputs)
     return parameters
 
 
-def logits(parameters: Parameters, X: Array) -> Array:
+def logits(parameters: Parameters, X: Any) -> Any:
     """Return the scores of the ten classes for each row of X."""
     W1, W2, W3, b1, b2, b3 = (parameters[name] for name in sorted(parameters))
     z1 = X.dot(W1) + b1
@@ -98,10 +99,10 @@ def logits(parameters: Parameters, X: Array) -> Array:
     return z3  # noqa: RET504 - the formula by its name
 
 
-def loss(parameters: Parameters, X: Array, y: Array) -> Array:
+def loss(parameters: Parameters, X: Any, y: Any) -> Any:
     """Return the mean cross-entropy of the scores."""
     losses = ops.softmax_cross_entropy(logits(parameters, X), y)
-    return np.mean(losses)  # type: ignore[no-any-return]
+    return np.mean(losses)
 
 
 def training(
@@ -112,12 +113,16 @@ def training(
     A step (forward, backward, Adam) is traced once for each length of a batch, on shapes; then
     the graph runs, which takes half the time of walking the function anew.
     """
-    optimiser = adam(LEARNING_RATE)
-    state, structure = optree.tree_flatten((parameters, optimiser.init(parameters)))
+    optimiser = Adam(LEARNING_RATE)
+    everything: Any = (parameters, optimiser.init(parameters))
+    state, structure = optree.tree_flatten(everything)
     value_and_gradient = value_and_grad(loss)
 
-    def step(*arrays: Array) -> Any:
-        parameters, memory = optree.tree_unflatten(structure, arrays[:-2])
+    def together(leaves: Sequence[Any]) -> Any:
+        return optree.tree_unflatten(structure, leaves)
+
+    def step(*arrays: Any) -> Any:
+        parameters, memory = together(arrays[:-2])
         value, gradient = value_and_gradient(parameters, *arrays[-2:])
         return optimiser.update(parameters, gradient, memory), value
 
@@ -133,6 +138,6 @@ def training(
                 programs[len(chosen)] = Program(simplify(trace(step, *specs)))
             *state, value = programs[len(chosen)](*arrays)
             total += float(value) * len(chosen)
-        trained: Parameters = optree.tree_unflatten(structure, state)[0]
+        trained, _ = together(state)
         right = np.argmax(logits(trained, data.X), axis=1) == data.y
         yield Epoch(epoch, total / len(order), float(np.mean(right)), trained)

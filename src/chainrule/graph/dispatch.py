@@ -19,7 +19,6 @@ from chainrule.errors import (
     AxisError,
     ChainruleError,
     InPlaceError,
-    InputTypeError,
     NoOpError,
     ShapeError,
 )
@@ -33,14 +32,16 @@ __all__ = ["NUMPY", "Traced", "answer", "call_function", "call_ufunc"]
 NUMPY: dict[Any, Callable[..., Any]] = {}
 """What stands for a NumPy function, or for a ufunc's method, or for the name of a ufunc."""
 
-_WRITES = frozenset({
-    np.copyto,
-    np.fill_diagonal,
-    np.place,
-    np.put,
-    np.put_along_axis,
-    np.putmask,
-})
+_WRITES = frozenset(
+    {
+        np.copyto,
+        np.fill_diagonal,
+        np.place,
+        np.put,
+        np.put_along_axis,
+        np.putmask,
+    }
+)
 
 
 _NOT_GIVEN = np._NoValue  # noqa: SLF001 - NumPy's own "no value"
@@ -100,13 +101,15 @@ def _full_name(function: Callable[..., Any]) -> str:
     return f"{module}.{function.__name__}".replace("numpy", "np", 1)
 
 
-def _apply(call: Callable[..., Any], name: str, args: Any, options: dict[str, Any]) -> Any:
+def _apply(
+    call: Callable[..., Any], function: Callable[..., Any], args: Any, options: dict[str, Any]
+) -> Any:
     unknown = options.keys() - _parameters(call).keys() if options else ()
     if unknown:
         if options.get("out") is not None:
-            raise _written(name, args, options)
+            raise _written(_full_name(function), args, options)
         raise NoOpError(
-            f"{name} is traced without the argument {', '.join(sorted(unknown))}.",
+            f"{_full_name(function)} is traced without the argument {', '.join(sorted(unknown))}.",
             *_described(args),
             advice="Say it with another function: np.where for where=, x.astype for dtype=.",
         )
@@ -119,7 +122,7 @@ def _apply(call: Callable[..., Any], name: str, args: Any, options: dict[str, An
     except (ChainruleError, np.linalg.LinAlgError):
         raise
     except (ValueError, IndexError, TypeError) as error:
-        raise _refused(call, name, error, args, options) from error
+        raise _refused(call, _full_name(function), error, args, options) from error
 
 
 def _refused(
@@ -131,16 +134,11 @@ def _refused(
         return AxisError(f"{name}: {error}.", *facts)
     if isinstance(error, ValueError):
         return ShapeError(f"{name}: {error}.", *facts)
-    names = list(_parameters(call))
-    try:
-        inspect.signature(call).bind(*args, **options)
-    except TypeError:
-        return NoOpError(
-            f"{name} is traced with the arguments ({', '.join(names)}) alone, "
-            f"got {len(args) + len(options)}.",
-            *facts,
-        )
-    return InputTypeError(f"{name}: {error}.", *facts)
+    return NoOpError(
+        f"{name} cannot be traced with these arguments: {error}.",
+        *facts,
+        advice=f"It is traced as {name}({', '.join(_parameters(call))}).",
+    )
 
 
 def _written(name: str, args: Any, options: dict[str, Any]) -> InPlaceError:
@@ -152,7 +150,7 @@ def _written(name: str, args: Any, options: dict[str, Any]) -> InPlaceError:
 
 def _described(args: Any) -> list[str]:
     """Return a line for each array among the arguments of a call."""
-    return [describe(x) for x in _leaves(args) if hasattr(x, "shape")]
+    return [describe(x) for x in _leaves(args) if isinstance(getattr(x, "shape", None), tuple)]
 
 
 def _in_our_words(
@@ -188,7 +186,10 @@ def _words(
     A name of ours that NumPy does not have stands for NumPy's name in the same place. None
     where one of the two takes any number of arguments, which then stand in the same order.
     """
-    parameters = inspect.signature(function).parameters.values()
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # NumPy before 2.4 does not tell the signatures of what is written in C
+        return None
     theirs = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
     if any(p.kind is p.VAR_POSITIONAL for p in theirs) or _positional(call) is None:
         return None
@@ -202,7 +203,7 @@ def _words(
 def _positional(call: Callable[..., Any]) -> Any:
     """Return the parameters that may be given by position; None if there is no end of them."""
     if hasattr(call, "parameters"):
-        return None if call.variadic else tuple(call.parameters)
+        return None if getattr(call, "variadic", False) else tuple(call.parameters)
     parameters = inspect.signature(call).parameters.values()
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return None
@@ -215,13 +216,12 @@ def _parameters(function: Callable[..., Any]) -> Mapping[str, Any]:
     return getattr(function, "parameters", None) or inspect.signature(function).parameters
 
 
-def _fall_through(
-    function: Callable[..., Any], name: str, args: Any, options: dict[str, Any]
-) -> Any:
+def _fall_through(function: Callable[..., Any], args: Any, options: dict[str, Any]) -> Any:
     """Let NumPy compute what no differentiated argument depends on; else say what is missing."""
     inside: list[Any] = [x for x in _leaves((args, options)) if isinstance(x, Traced)]
     if not any(x.active or type(x.concrete) is Spec for x in inside):
         return answer(function, *args, **options)
+    name = _full_name(function)
     known = sorted({_full_name(f) for f in NUMPY if hasattr(f, "__name__")})
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
     raise NoOpError(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from chainrule.errors import GraphError, SpecialisedError, StructureError
+from chainrule.errors import ChainruleError, GraphError, SpecialisedError, StructureError
 from chainrule.graph.notation import write
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def describe(x: Any) -> str:
     if isinstance(x, tuple | list) and shape is None:
         parts = ", ".join([describe(part) for part in x[:4]] + ["…"] * (len(x) > 4))
         return f"a {type(x).__name__} of {parts or 'nothing'}"
-    if shape is None:
+    if not isinstance(shape, tuple):
         return f"{reprlib.repr(x)} ({type(x).__name__})"
     return f"{x.dtype}{list(shape)}"
 
@@ -148,6 +148,11 @@ class Graph:
         StructureError
             If the number, shape or dtype of the arrays is not that of the inputs.
         """
+        numbers = self.walk(*arrays)
+        return [numbers[i] for i in self.outputs]
+
+    def walk(self, *arrays: Any) -> list[Any]:
+        """Return the number of every node for these inputs, in order."""
         self.accept(arrays)
         numbers: list[Any] = [None] * len(self.nodes)
         for index, x in zip(self.inputs, arrays, strict=True):
@@ -157,15 +162,16 @@ class Graph:
         for index, node in enumerate(self.nodes):
             if node.op is not None:
                 numbers[index] = node.op(*[numbers[i] for i in node.inputs], **node.attributes)
-        return [numbers[i] for i in self.outputs]
+        return numbers
 
     def accept(self, arrays: Sequence[Any]) -> None:
         """Raise unless these arrays fit the inputs."""
+        inputs = [self.nodes[index] for index in self.inputs]
         if self.specialised:
             raise SpecialisedError(
                 "this graph branched on the numbers it was traced with, so it holds for them "
                 "alone and cannot be evaluated on others.",
-                advice="Trace on shapes (chainrule.Spec) and use np.where, or trace anew.",
+                *[f"input {node.name}: {describe(node)}" for node in inputs],
             )
         if len(arrays) != len(self.inputs):
             raise StructureError(
@@ -193,7 +199,10 @@ class Graph:
                 raise GraphError(f"%{index} must have an op or be an input or constant, not both.")
             if node.op is not None:
                 operands = [Spec(self.nodes[i].shape, self.nodes[i].dtype) for i in node.inputs]
-                spec = node.op.infer(operands, node.attributes)
+                try:
+                    spec = node.op.infer(operands, node.attributes)
+                except (ChainruleError, TypeError, ValueError, LookupError) as error:
+                    raise GraphError(f"%{index} is no call of {node.op.name}: {error}") from error
                 if spec != (node.shape, node.dtype):
                     raise GraphError(
                         f"%{index} says {describe(node)}, its op {node.op.name} {describe(spec)}."

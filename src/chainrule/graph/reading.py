@@ -58,7 +58,7 @@ def read(text: str, constants: Mapping[str, Any] | None = None) -> Graph:
         try:
             _read_line(graph, line, constants or {})
         except (ValueError, KeyError, TypeError, SyntaxError) as error:
-            raise NotationError(f"cannot read the line {line!r}: {error}") from error
+            raise NotationError(f"cannot read the line {line!r}: {error}.") from error
     return graph.check()
 
 
@@ -84,7 +84,7 @@ def _read_call(text: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Node:
     if match is None or match[1] not in OPS:
         raise ValueError(f"{text!r} is not a call of an op")
     call = ast.parse(f"f({match[2].replace('%', '_')})", mode="eval").body
-    if not isinstance(call, ast.Call):
+    if not isinstance(call, ast.Call) or isinstance(call.func, ast.Call):
         raise ValueError(f"{text!r} is not a call")  # noqa: TRY004 - a fault of the text
     inputs = tuple(int(ast.unparse(argument).removeprefix("_")) for argument in call.args)
     attributes = {str(word.arg): _value(word.value) for word in call.keywords}

@@ -134,7 +134,9 @@ class Tracer:
         if type(x) is not Value:
             return ""
         node = x.tracer.graph.nodes[x.index]
-        return f"   {node.op.name} at {node.where}" if node.op else f"   {node.name}".rstrip()
+        if node.op:
+            return f"   {node.op.name} at {node.where}"
+        return f"   argument {node.name}" if node.name else ""
 
     def _typed(self, op: Op, operands: Sequence[Any]) -> Sequence[Any]:
         """Return operands that all have a dtype; Python's scalars take that of the others.
@@ -226,6 +228,8 @@ def lower(tracer: Tracer, tree: Any) -> Any:
 
 def parameter_names(function: Callable[..., Any], count: int) -> list[str]:
     """Return the names of the first parameters of a function, as far as they are known."""
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
     code = getattr(function, "__code__", None)
     names = list(code.co_varnames[: code.co_argcount]) if code is not None else []
     if hasattr(function, "__self__"):

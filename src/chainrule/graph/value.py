@@ -120,7 +120,7 @@ class Value(Traced):
         raise ConversionError(
             "a traced value cannot become a plain array: it would lose its derivative.",
             describe(self),
-            advice="np.array([u, v]) is np.stack([u, v]); a[v] is np.take(a, v, axis=0);\n"
+            advice="np.array([u, v]) is np.stack([u, v]); a[v] is ops.take(a, v, axis=0);\n"
             "a.dot(v) is np.dot(a, v) or a @ v; a[i] = v is np.where(mask, v, a);\n"
             "for a number to print, return it as auxiliary output (has_aux=True).",
         )
@@ -192,7 +192,7 @@ class Value(Traced):
 
     def tolist(self) -> Any:
         """Return a list of Python's numbers, unless a derivative would be lost."""
-        return self._number(list).tolist() if self.shape else self.item()
+        return [x.tolist() for x in self] if self.shape else self.item()
 
     def __format__(self, spec: str) -> str:
         number = self.concrete

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from chainrule.errors import LIBRARIES
+from chainrule.errors import is_library
 from chainrule.graph.graph import NOWHERE, Where
 
 __all__ = ["user_line"]
@@ -15,7 +15,7 @@ def user_line() -> Where:
     frame = sys._getframe(1)  # noqa: SLF001 - the one quick way to the line that is running
     while True:
         file = frame.f_code.co_filename
-        if not file.startswith(LIBRARIES):
+        if not is_library(file):
             return Where(file, frame.f_lineno)
         if frame.f_back is None:
             return NOWHERE

@@ -14,7 +14,7 @@ import numpy as np
 import optree
 
 from chainrule.errors import GradientError, InputTypeError, OutputError
-from chainrule.graph import describe, user_line
+from chainrule.graph import describe
 from chainrule.inspect.kinks import distances, kink_between
 from chainrule.inspect.opened import Walk, walk
 from chainrule.transform import jvp, vjp
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Check", "gradcheck"]
 
-LARGEST_FULL = 1024
+LARGEST_FULL = 2048
 """Entries of a Jacobian; a larger one is checked along random directions."""
 
 DIRECTIONS = 4
@@ -183,7 +183,7 @@ class _Target:
         self._require_float64()
         self._kept = [k for k, y in enumerate(self.base.results()) if y.dtype.kind == "f"]
         self.ys = self.numbers(self.base)
-        self._require_float64_inside()
+        self._require_clean_outputs()
         self.distances = distances(self.base)
 
     def walk(self, xs: Sequence[Array]) -> Walk:
@@ -225,13 +225,18 @@ class _Target:
                     advice="Pass x.astype(float), or say cast=True to check in float64.",
                 )
 
-    def _require_float64_inside(self) -> None:
+    def _require_clean_outputs(self) -> None:
         if not self.ys:
             raise OutputError(
                 "gradcheck needs a function that returns floating-point numbers, got "
                 f"{', '.join(describe(y) for y in self.base.results()) or 'nothing'}."
             )
         for y in self.ys:
+            if not np.all(np.isfinite(y)):
+                raise GradientError(
+                    f"the function is not finite here, so it has no derivative: {y}.",
+                    advice="Check it inside its domain.",
+                )
             if y.dtype != np.float64:
                 raise InputTypeError(
                     f"the function makes {describe(y)} of float64 inputs, and differences of "
@@ -239,7 +244,7 @@ class _Target:
                     advice="Let it keep the type of its inputs; look for astype and dtype= in it.",
                 )
         for y, again in zip(self.ys, self.numbers(self.walk(self.xs)), strict=True):
-            if y.shape != again.shape or not np.array_equal(y, again, equal_nan=True):
+            if y.shape != again.shape or not np.array_equal(y, again):
                 raise GradientError(
                     "the function returned different numbers for the same inputs, so "
                     "differences say nothing about its derivative.",
@@ -297,9 +302,15 @@ def _quotient(target: _Target, k: int, direction: Array, eps: float) -> tuple[Ar
     for step in (eps, -eps):
         xs = list(target.xs)
         xs[k] = xs[k] + step * direction
-        runs.append(target.walk(xs))
+        with np.errstate(all="ignore"):
+            runs.append(target.walk(xs))
+    kink = kink_between(target.base, target.distances, runs)
+    if kink:  # another branch may even return other shapes
+        return np.full(sum(y.size for y in target.ys), np.nan), kink
     ahead, behind = (_joined(target.numbers(run)) for run in runs)
-    return (ahead - behind) / (2 * eps), kink_between(target.base, target.distances, runs)
+    finite = np.isfinite(ahead) & np.isfinite(behind)
+    kink = "" if np.all(finite) else "not finite one step away, the edge of its domain"
+    return np.where(finite, ahead - behind, np.nan) / (2 * eps), kink
 
 
 def _push(target: _Target, k: int, direction: Array) -> Array:
@@ -351,7 +362,8 @@ def _require_agreement(compared: Sequence[_Compared], atol: float, rtol: float) 
         raise GradientError(
             f"{worst_mode} differs from central differences in {failed} of {total} entries.",
             *facts,
-            advice=_advice(compared),
+            advice="If an op of yours is in it, look at its rule; a ratio of -1, 2 or 1/n says "
+            "what it misses.\nIf the function jumps or bends here, check it elsewhere.",
         )
 
 
@@ -364,13 +376,4 @@ def _facts(entry: _Compared, j: int, derivative: float) -> tuple[str, ...]:
         f"  derivative  {derivative:.10g}",
         f"  difference  {q:.10g}",
         f"  ratio       {ratio}",
-    )
-
-
-def _advice(compared: Sequence[_Compared]) -> str:
-    if any(not np.all(np.isfinite(entry.quotient)) for entry in compared):
-        return "The function is not finite one step from here: check it inside its domain."
-    return (
-        "If an op of yours is in it, look at its rule; a ratio of -1, 2 or 1/n says what it "
-        "misses.\nIf the function jumps or bends here, check it elsewhere."
     )

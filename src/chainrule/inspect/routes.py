@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.errors import AxisError, InputTypeError, NotScalarError, StructureError
-from chainrule.graph import Value, describe, user_line
+from chainrule.graph import Value, describe
 from chainrule.inspect.chain import Chain, Entry, Hop, Partial
 from chainrule.inspect.opened import Leaf, Walk, walk
 from chainrule.inspect.wording import reason, table
@@ -169,7 +169,7 @@ def routes(
       product              =  5
     <BLANKLINE>
       and 1 more route:
-      5 × 1 = 5   side[1] → square[1] → area
+       5    side[1] → area
     <BLANKLINE>
       sum of the routes    = 10
       backward pass        = 10
@@ -239,7 +239,7 @@ def _step(chain: Chain, hop: Hop) -> Step:
 def _scalar(run: Walk) -> int:
     """Return the node of the output, which has to be one number."""
     y = run.outputs[0] if len(run.outputs) == 1 else run.outputs
-    if np.shape(y) or isinstance(y, tuple):
+    if isinstance(y, tuple) or np.shape(y):
         raise NotScalarError(
             f"routes needs a function that returns one number, got {describe(y)}.",
             advice="Return np.sum(y), or the entry that you want to know about.",

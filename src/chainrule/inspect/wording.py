@@ -12,7 +12,7 @@ import numpy as np
 from chainrule.ops import Bilinear, Linear, Partials, Rule, Rules, sum_to
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from chainrule.graph import Node
     from chainrule.inspect.opened import Walk
@@ -45,16 +45,16 @@ def reason(
     derivative = op.derivative
     if isinstance(derivative, Partials):
         if not isinstance(derivative.slopes[k], Rule):
-            return f"{op.name} has this slope everywhere"
+            return f"slope of {op.name}, everywhere"
         here = ", ".join(f"{np.ravel(np.broadcast_to(x, node.shape))[end]:.4g}" for x in xs)
         return f"slope of {op.name} at {here if len(xs) == 1 else f'({here})'}"
     if isinstance(derivative, Bilinear):
         factor = _other_factor(node, xs, k, source, end)
-        return "product rule" + (f": the other factor is {label(*factor)}" if factor else "")
+        return f"the other factor, {label(*factor)}" if factor else f"product rule of {op.name}"
     if isinstance(derivative, Linear):
         return f"{op.name} is linear"
     note = derivative.note if isinstance(derivative, Rules) else ""
-    return f"{op.name}: {note}" if note else f"the rule of {op.name}"
+    return note or f"the rule of {op.name}"
 
 
 def _other_factor(
@@ -100,14 +100,12 @@ def table(found: Routes) -> str:
     if len(found.terms) > 1:
         more = len(found.terms) - 1
         lines += ["", f"  and {more} more route{'s' if more > 1 else ''}:"]
-        lines += [_in_short(term) for term in found.terms[1:]]
+        lines += _columns([_in_short(term) for term in found.terms[1:]])
     if found.rest:
         lines += [f"  all other routes together = {_number(found.rest)}"]
-    lines += ["", f"  sum of the routes    = {_number(found.total)}"]
-    if found.example is None:
-        lines += [f"  backward pass        = {_number(found.gradient)}"]
-    else:
-        lines += [f"  all {found.examples} examples      = {_number(found.gradient)}"]
+    whole = "backward pass" if found.example is None else f"all {found.examples} examples"
+    lines += ["", f"  {'sum of the routes':<20} = {_number(found.total)}"]
+    lines += [f"  {whole:<20} = {_number(found.gradient)}"]
     return "\n".join(lines)
 
 
@@ -123,18 +121,29 @@ def _in_full(term: Route) -> list[str]:
         for step in term.steps
     ]
     rows.append(("product", f"= {term.contribution: .4g}", "", ""))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return _columns(rows)
+
+
+def _in_short(term: Route) -> tuple[str, ...]:
+    """Return a route in one row; a step that only passes on (its factor is 1) is left out."""
+    path, factors = [term.steps[0].source], []
+    for step in term.steps:
+        if step.derivative == 1 and len(path) > 1:
+            path[-1] = step.result
+        else:
+            path.append(step.result)
+            factors.append(_number(step.derivative))
+    product = f"= {' × '.join(factors)}" if len(factors) > 1 else ""
+    return f"{term.contribution: .4g}", product, " → ".join(path)
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  "
         + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-
-
-def _in_short(term: Route) -> str:
-    factors = " × ".join(_number(step.derivative) for step in term.steps)
-    path = " → ".join([term.steps[0].source, *[step.result for step in term.steps]])
-    return f"  {factors} = {_number(term.contribution)}   {path}"
 
 
 def _number(x: float) -> str:

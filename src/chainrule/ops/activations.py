@@ -69,8 +69,9 @@ def erfc(x):
 
 @called_by("xlogy")
 def xlogy(x, y):
-    """X log y, which is 0 where x is 0."""
-    is_zero = np.logical_and(x == 0, np.logical_not(np.isnan(y)))
+    """X log y, which is 0 where x is 0, also where y has no finite logarithm."""
+    has_slope = np.logical_or(np.logical_and(y > 0, y < np.inf), np.isnan(y))
+    is_zero = np.logical_and(x == 0, np.logical_not(has_slope))
     return np.where(is_zero, 0, x * np.log(np.where(is_zero, 1, y)))
 
 
@@ -304,6 +305,8 @@ def softmax_cross_entropy(logits, labels):
     labels
         Shape (…): the class of each row, 0 … C - 1.
     """
+    if np.min(labels, initial=0) < 0:
+        raise IndexError(f"label {np.min(labels)} is no class")  # NumPy would count from the end
     top = np.max(logits, axis=-1, keepdims=True)
     total = np.log(np.sum(np.exp(logits - top), axis=-1, keepdims=True)) + top
     taken = np.take_along_axis(logits, np.expand_dims(np.asarray(labels), -1), axis=-1)

@@ -61,6 +61,8 @@ def _solve_shape(a, b):
 )
 def solve(a, b):
     """The solution y of a y = b, for matrices b."""
+    if np.ndim(b) < 2:
+        raise ValueError("b is a vector")  # which NumPy would take, and the rules would not
     return np.linalg.solve(a, b)
 
 

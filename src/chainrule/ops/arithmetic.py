@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from chainrule.graph import Case
-from chainrule.ops.declare import elementwise
+from chainrule.ops.declare import called_by, elementwise
 from chainrule.ops.rewriting import made_by, other_unless_one, same_unless_one
 
 _POSITIVE = (0.3, 2.0)
@@ -177,13 +177,19 @@ def _slope_of_exponent(a, b, y):
     _slope_of_exponent,
     latex="{<a>}^{<b>}",
     onnx="Pow",
-    numpy=(np.power, np.float_power, np.pow),
+    numpy=(np.power, np.pow),
     domain=((0.5, 2.0), (-2.0, 2.0)),
     rewrite=same_unless_one,
 )
 def power(a, b):
     """The power a^b."""
     return np.power(a, b)
+
+
+@called_by(np.float_power)
+def float_power(a, b):
+    """The power a^b, in float64 at least."""
+    return power(a * np.float64(1), b)
 
 
 @elementwise(lambda y: y, latex="e^{<x>}", onnx="Exp", numpy=np.exp)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from chainrule.errors import NoOpError
 from chainrule.graph import Case
 from chainrule.ops.batching import shifted, single
 from chainrule.ops.declare import called_by, linear
@@ -35,17 +36,20 @@ def zero_pad(x, *, width):
 def pad(x, pad_width, mode="constant", constant_values=0):
     """Numbers before and after along each axis: constant, or those at or near the edge."""
     width = [(int(b), int(a)) for b, a in np.broadcast_to(pad_width, (x.ndim, 2))]
-    if mode == "constant" and np.ndim(constant_values) == 0:
+    if mode == "constant":
         padded = zero_pad(x, width=width)
-        if constant_values == 0:
+        if type(constant_values) in {int, float} and constant_values == 0:
             return padded
         inside = np.pad(np.ones(x.shape, bool), width)
+        if np.ndim(constant_values):
+            rim = np.zeros(x.shape, x.dtype)
+            constant_values = np.pad(rim, width, constant_values=constant_values)
         return np.where(inside, padded, constant_values)
-    for axis, (before, after) in enumerate(width):
-        n = x.shape[axis]
-        places = np.pad(np.arange(n), (before, after), mode=mode)
-        if before or after:
-            x = np.take(x, places, axis=axis)
+    if mode not in {"edge", "reflect", "symmetric", "wrap"}:
+        raise NoOpError(f"np.pad is traced without the mode {mode!r}.")
+    for axis, width_of_axis in enumerate(width):
+        places = np.pad(np.arange(x.shape[axis]), width_of_axis, mode=mode)
+        x = np.take(x, places, axis=axis) if any(width_of_axis) else x
     return x
 
 
@@ -97,18 +101,19 @@ def roll(x, shift, axis=None):
     if axis is None:
         return reshape(roll(np.ravel(x), shift, 0), shape=x.shape)
     for by, a in zip(*np.broadcast_arrays(np.atleast_1d(shift), np.atleast_1d(axis)), strict=True):
-        n = x.shape[a]
+        axis = one_axis(a, x.ndim)
+        n = x.shape[axis]
         if n and by % n:
-            first = (slice(None),) * one_axis(int(a), x.ndim)
+            first = (slice(None),) * axis
             cut = int(n - by % n)
-            x = join(x[(*first, slice(cut, None))], x[(*first, slice(None, cut))], axis=int(a))
+            x = join(x[(*first, slice(cut, None))], x[(*first, slice(None, cut))], axis=axis)
     return x
 
 
 @called_by(np.tile)
 def tile(x, reps):
     """The whole array repeated along each axis."""
-    reps = tuple(reps) if isinstance(reps, tuple | list) else (reps,)
+    reps = tuple(int(r) for r in np.atleast_1d(reps))
     rank = max(len(reps), x.ndim)
     reps = (1,) * (rank - len(reps)) + reps
     shape = (1,) * (rank - x.ndim) + x.shape

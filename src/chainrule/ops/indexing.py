@@ -13,7 +13,7 @@ import operator
 import numpy as np
 
 from chainrule.errors import AxisError, ConversionError, ShapeError
-from chainrule.graph import Case, Value
+from chainrule.graph import Case, Value, describe
 from chainrule.ops.batching import single, spread
 from chainrule.ops.declare import called_by, linear
 from chainrule.ops.shapes import one_axis
@@ -148,6 +148,9 @@ def embed(x, *, index, shape):
 def _gathered(x, *indices):
     if len(indices) > x.ndim:
         raise AxisError(f"{len(indices)} arrays of places for an array with {x.ndim} axes.")
+    wrong = [i for i in indices if not np.issubdtype(i.dtype, np.integer)]
+    if wrong:
+        raise AxisError(f"places are whole numbers, got {describe(wrong[0])}.")
     return np.broadcast_shapes(*[i.shape for i in indices]) + x.shape[len(indices) :]
 
 
@@ -191,7 +194,7 @@ def _scatter_batch(op, n, xs, batched, attributes):
 
 
 @linear(
-    lambda g, x, indices: gather(np.broadcast_to(g, g.shape), *indices),
+    lambda g, indices: gather(g, *indices),
     shape=lambda x, *indices, shape: shape,
     flat=("indices",),
     batch=_scatter_batch,
@@ -216,10 +219,16 @@ def getitem(x, index):
     """Any index that NumPy takes, but for masks of which only the shape is known."""
     entries = index if isinstance(index, tuple) else (index,)
     listed = list | range | tuple | bool | np.bool_
-    entries = tuple(np.asarray(e) if isinstance(e, listed) else e for e in entries)
+    entries = tuple(_array(e) if isinstance(e, listed) else e for e in entries)
     if not any(_is_array(entry) for entry in entries):
         return slice_(x, index=entries)
     return _advanced(x, entries)
+
+
+def _array(entry):
+    """Return a list of places or of truth values as an array; an empty one has no places."""
+    array = np.asarray(entry)
+    return array if array.size else array.astype(np.intp)
 
 
 def _is_array(entry):
@@ -244,7 +253,8 @@ def _advanced(x, entries):
             basic.append(entry)
             axis += 1
             continue
-        for array in _places(entry):
+        taken = sum(part is not None for part in basic)
+        for array in _places(entry, x.shape[taken:]):
             basic.append(None if _axes_used(entry) == 0 else _ALL)
             arrays.append(array)
             axes.append(axis)
@@ -260,13 +270,18 @@ def _advanced(x, entries):
     return np.moveaxis(y, range(lead), range(axes[0], axes[0] + lead))
 
 
-def _places(entry):
+def _places(entry, lengths):
     """Return the places that an entry means: where a mask holds, an array for each axis.
 
     A truth value without axes acts as a mask of a new axis of length 1.
     """
     if not _is_mask(entry):
         return [entry if isinstance(entry, Value) else np.asarray(entry)[()]]
+    if entry.shape != lengths[: entry.ndim]:
+        raise AxisError(
+            f"a mask needs the shape of what it selects from, got {list(entry.shape)} for "
+            f"{list(lengths[: entry.ndim])}."
+        )
     mask = entry.ask("a mask as an index") if isinstance(entry, Value) else entry
     return np.nonzero(np.atleast_1d(mask))
 
@@ -320,7 +335,7 @@ def delete(x, places, axis=None):
     return take(x, np.delete(np.arange(x.shape[axis]), places), axis)
 
 
-@called_by(np.diagonal, np.linalg.diagonal)
+@called_by(np.diagonal)
 def diagonal(x, offset=0, axis1=0, axis2=1):
     """A diagonal of two axes, along a new last axis."""
     a, b = one_axis(axis1, x.ndim), one_axis(axis2, x.ndim)
@@ -345,10 +360,22 @@ def diagflat(x, k=0):
     return diag(np.ravel(x), k)
 
 
-@called_by(np.trace, np.linalg.trace)
+@called_by(np.linalg.diagonal)
+def matrix_diagonal(x, offset=0):
+    """A diagonal of each matrix."""
+    return diagonal(x, offset, -2, -1)
+
+
+@called_by(np.trace)
 def trace(x, offset=0, axis1=0, axis2=1):
     """The sum of a diagonal."""
     return np.sum(diagonal(x, offset, axis1, axis2), axis=-1)
+
+
+@called_by(np.linalg.trace)
+def matrix_trace(x, offset=0):
+    """The sum of a diagonal of each matrix."""
+    return trace(x, offset, -2, -1)
 
 
 @called_by(np.tril)

@@ -110,7 +110,7 @@ def unstack(x, axis=0):
 @called_by(np.column_stack)
 def column_stack(arrays):
     """Vectors as the columns of a matrix."""
-    return join(*[x if x.ndim > 1 else np.reshape(x, (-1, 1)) for x in arrays], axis=1)
+    return join(*[x if np.ndim(x) > 1 else np.reshape(x, (-1, 1)) for x in arrays], axis=1)
 
 
 @called_by(np.array_split)

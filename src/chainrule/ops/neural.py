@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from chainrule.errors import ShapeError
+from chainrule.errors import SettingError, ShapeError
 from chainrule.graph import Case, describe
 from chainrule.ops.declare import flat
 from chainrule.ops.indexing import take
@@ -71,10 +71,10 @@ def dropout(x, key, p=0.5):
     Examples
     --------
     >>> dropout(np.ones(6), key=[0, 1], p=0.5)
-    array([2., 0., 0., 2., 0., 2.])
+    array([0., 2., 0., 2., 2., 0.])
     """
     if not 0 <= p < 1:
-        raise ValueError(f"dropout needs 0 <= p < 1, got {p}")
+        raise SettingError(f"dropout needs 0 <= p < 1, got {p}.")
     if p == 0:
         return x
     kept = uniform(key if hasattr(key, "dtype") else np.asarray(key), shape=x.shape) >= p

@@ -65,6 +65,7 @@ argmin = _position(np.argmin, "ArgMin")
     settle=lambda x, axis: {"axis": one_axis(axis, x.ndim)},
     batch=shifted(),
     latex=r"\mathrm{argsort}(<x>)",
+    kink=lambda x, axis: np.diff(np.sort(x, axis=axis), axis=axis),
     onnx=lambda e, x, axis: e.TopK(x, e.integers([x.shape[axis]]), axis=axis, largest=0, output=1),
     cases=[Case((2, 3), axis=1), Case((4,), axis=0)],
 )
@@ -89,10 +90,13 @@ def sort(x, axis=-1, kind=None, *, stable=None):
 
 @called_by(np.median)
 def median(x, axis=None, keepdims=False):
-    """The middle number, or the mean of the two in the middle."""
+    """The middle number, or the mean of the two in the middle; NaN where there is one."""
     axes = axes_of(axis, x.ndim)
     n = count_along(x, axes)
     kept = [a for a in range(x.ndim) if a not in axes]
     rows = np.reshape(np.transpose(x, (*kept, *axes)), (*[x.shape[a] for a in kept], n))
-    middle = np.mean(np.sort(rows, axis=-1)[..., (n - 1) // 2 : n // 2 + 1], axis=-1)
+    ordered = np.sort(rows, axis=-1)
+    middle = np.mean(ordered[..., (n - 1) // 2 : n // 2 + 1], axis=-1)
+    last = ordered[..., -1]  # where NaN is sorted to
+    middle = np.where(np.isnan(last), last, middle)
     return np.reshape(middle, reduced_shape(x, axes, keepdims))

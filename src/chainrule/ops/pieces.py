@@ -264,7 +264,9 @@ def stop_gradient(x):
 @called_by(np.heaviside)
 def heaviside(x, at_zero):
     """The step from 0 to 1, with the value given at 0; it has no slope in x."""
-    return np.where(x == 0, at_zero, (x > 0).astype(np.result_type(x, at_zero)))
+    one = np.result_type(x, at_zero).type(1)
+    step = np.where(np.greater(x, 0), one, np.where(np.isnan(x), one * np.nan, one * 0))
+    return np.where(np.equal(x, 0), at_zero, step)
 
 
 @called_by(np.nan_to_num)

@@ -50,6 +50,8 @@ def _matmul_shape(a, b):
 )
 def matmul(a, b):
     """The product of two matrices, or of stacks of matrices."""
+    if np.ndim(a) < 2 or np.ndim(b) < 2:
+        raise ValueError("an operand is a vector")  # which NumPy would take, and the rules not
     return np.matmul(a, b)
 
 
@@ -178,13 +180,15 @@ def kron(a, b):
 
 
 @called_by(np.cross, np.linalg.cross)
-def cross(a, b, axis=-1):
-    """The vector product along an axis of length 3."""
-    a, b = np.moveaxis(a, axis, -1), np.moveaxis(b, axis, -1)
+def cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
+    """The vector product along axes of length 3: one for a, b and the result, or one for all."""
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    a, b = np.moveaxis(a, axisa, -1), np.moveaxis(b, axisb, -1)
     if a.shape[-1] != 3 or b.shape[-1] != 3:
         raise ShapeError(f"cross needs axes of length 3, got {a.shape[-1]} and {b.shape[-1]}.")
     turned = [a[..., i] * b[..., j] - a[..., j] * b[..., i] for i, j in ((1, 2), (2, 0), (0, 1))]
-    return np.stack(turned, axis=axis)
+    return np.stack(turned, axis=axisc)
 
 
 # ---------------------------------------------------------------- einsum
@@ -232,14 +236,16 @@ def _lengths(xs, terms):
 def _einsum_shape(*xs, subscripts):
     terms, right = _terms(subscripts)
     lengths = _lengths(xs, terms)
+    if not lengths.keys() >= set(right):
+        raise ShapeError(f"einsum {subscripts!r} has a letter in its result that no array has.")
     return tuple(lengths[letter] for letter in right)
 
 
 def _einsum_transpose(g, xs, k, subscripts):
     """Return the einsum of the cotangent with all other operands that gives operand k's.
 
-    A letter that only operand k has is spread by ones, and a letter that it has twice, a
-    diagonal, is put back onto it by an identity matrix.
+    A letter that only operand k has at full length is spread by ones, and a letter that it has
+    twice, a diagonal, is put back onto it by an identity matrix.
     """
     terms, right = _terms(subscripts)
     lengths = _lengths(xs, terms)
@@ -254,9 +260,10 @@ def _einsum_transpose(g, xs, k, subscripts):
             target += fresh
         else:
             target += letter
-    for letter in target:
-        if not any(letter in term for term, _ in sources):
-            sources.append((letter, np.ones(lengths[letter], g.dtype)))
+    for letter in dict.fromkeys(terms[k]):
+        n = lengths[letter]
+        if not any(letter in t and x.shape[t.index(letter)] == n for t, x in sources):
+            sources.append((letter, np.ones(n, g.dtype)))
     texts, arrays = zip(*sources, strict=True)
     y = einsum(*arrays, subscripts=f"{','.join(texts)}->{target}")
     shape = xs[k].shape

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from chainrule.graph import answer
 from chainrule.ops.declare import called_by
 
 
-@called_by(np.zeros_like)
-def zeros_like(x, dtype=None, shape=None):
-    """Zeros of the same shape and type."""
-    return np.zeros(x.shape if shape is None else shape, dtype or x.dtype)
+def _array_like(function, create):
+    """Let an array of the same shape and type stand for what NumPy makes like a traced one."""
+
+    @called_by(function)
+    def like(x, dtype=None, shape=None):
+        return create(x.shape if shape is None else shape, dtype or x.dtype)
 
 
-@called_by(np.ones_like)
-def ones_like(x, dtype=None, shape=None):
-    """Ones of the same shape and type."""
-    return np.ones(x.shape if shape is None else shape, dtype or x.dtype)
+_array_like(np.zeros_like, np.zeros)
+_array_like(np.ones_like, np.ones)
+_array_like(np.empty_like, np.empty)
 
 
 @called_by(np.full_like)
@@ -57,6 +60,7 @@ def _question(function):
     """Let NumPy answer a question about numbers, which has no derivative."""
 
     @called_by(function)
+    @functools.wraps(function)  # whose parameters it has
     def asked(*args, **options):
         return answer(function, *args, **options)
 
@@ -79,9 +83,3 @@ for _function in (
 def real(x):
     """The number itself: numbers here are real."""
     return x
-
-
-@called_by(np.empty_like)
-def empty_like(x, dtype=None, shape=None):
-    """Room of the same shape and type."""
-    return np.empty(x.shape if shape is None else shape, dtype or x.dtype)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.errors import ShapeError
 from chainrule.graph import Case
 from chainrule.ops.batching import shifted
 from chainrule.ops.declare import called_by, floating, linear, rules
@@ -129,9 +130,16 @@ def average(x, axis=None, weights=None, keepdims=False):
     """The mean over axes, weighted if weights are given."""
     if weights is None:
         return mean(x, axis=axis, keepdims=keepdims)
-    if np.ndim(weights) == 1 and x.ndim > 1:
-        axis = one_axis(axis, x.ndim)
-        weights = np.reshape(weights, [-1 if a == axis else 1 for a in range(x.ndim)])
+    if np.shape(weights) != x.shape:
+        given = axis if isinstance(axis, tuple) else (axis,)
+        along = [one_axis(a, x.ndim) for a in given]
+        if np.shape(weights) != tuple(x.shape[a] for a in along):
+            raise ShapeError(
+                f"average needs weights of the shape of x or of the axes {along}, got "
+                f"{list(np.shape(weights))} and {list(x.shape)}."
+            )
+        weights = np.transpose(weights, np.argsort(along))
+        weights = np.reshape(weights, [n if a in along else 1 for a, n in enumerate(x.shape)])
     total = np.sum(np.broadcast_to(weights, x.shape), axis=axis, keepdims=keepdims)
     return np.sum(x * weights, axis=axis, keepdims=keepdims) / total
 
@@ -271,7 +279,7 @@ def multiply_reduce(x, axis=0, dtype=None, keepdims=False):
 
 def _shares(x, y, axis):
     """Return e^(x - y), the share of each number in the sum; 0 in a sum of nothing."""
-    return np.exp(x - np.where(np.isinf(y), 0, y))
+    return np.exp(x - np.where(y == -np.inf, 0, y))
 
 
 @rules(
@@ -321,15 +329,13 @@ def root_of_sum(x):
     return np.where(is_zero, 0, np.sqrt(np.where(is_zero, 1, x)))
 
 
-def _truth(function, sign):
-    @called_by(function)
-    def holds(x, axis=None, keepdims=False):
-        truth = (x != 0).astype(np.int64)
-        return sign(truth, axis=axis, keepdims=keepdims) == 1
-
-    holds.__doc__ = f"Whether {function.__name__} of the numbers along the axes are true."
-    return holds
+@called_by(np.all)
+def all_(x, axis=None, keepdims=False):
+    """Whether all of the numbers along the axes are true, as they are where there are none."""
+    return np.sum(x == 0, axis=axis, keepdims=keepdims) == 0
 
 
-all_ = _truth(np.all, min_)
-any_ = _truth(np.any, max_)
+@called_by(np.any)
+def any_(x, axis=None, keepdims=False):
+    """Whether any of the numbers along the axes is true."""
+    return np.sum(x != 0, axis=axis, keepdims=keepdims) > 0

@@ -34,12 +34,18 @@ def trapezoid(y, x=None, dx=1.0, axis=-1):
     return np.sum((y[..., 1:] + y[..., :-1]) * dx, axis=-1) / 2
 
 
-@called_by(np.cumprod, np.cumulative_prod, (np.multiply, "accumulate"))
+@called_by(np.cumprod, np.cumulative_prod)
 def cumprod(x, axis=None):
     """The running products along an axis; right with zeros in it, to any order."""
     if axis is None:
         x, axis = np.ravel(x), 0
     return running_products(x, one_axis(axis, x.ndim))
+
+
+@called_by((np.multiply, "accumulate"))
+def multiply_accumulate(x, axis=0):
+    """The running products along an axis, the first if none is said."""
+    return cumprod(x, axis)
 
 
 @linear(
@@ -57,10 +63,16 @@ def cumsum(x, *, axis):
     return np.cumsum(x, axis)
 
 
-@called_by(np.cumsum, np.cumulative_sum, (np.add, "accumulate"))
+@called_by(np.cumsum, np.cumulative_sum)
 def cumsum_of(x, axis=None):
     """The running sums along an axis, or along all numbers."""
     return cumsum(np.ravel(x), axis=0) if axis is None else cumsum(x, axis=axis)
+
+
+@called_by((np.add, "accumulate"))
+def add_accumulate(x, axis=0):
+    """The running sums along an axis, the first if none is said."""
+    return cumsum(x, axis=axis)
 
 
 @called_by(np.diff)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from chainrule.errors import AxisError, ShapeError
+from chainrule.errors import AxisError, NoOpError, ShapeError
 from chainrule.graph import Case
 from chainrule.ops.batching import single
 from chainrule.ops.declare import called_by, linear
@@ -82,6 +82,8 @@ def reshape(x, *, shape):
 def _reshape(x, shape, order="C"):
     if order == "C":
         return reshape(x, shape=shape)
+    if order != "F":
+        raise NoOpError(f"order={order!r} depends on memory, and a traced value has none: say C.")
     shape = _full_shape(x, shape)
     return transpose(reshape(transpose(x), shape=shape[::-1]))
 

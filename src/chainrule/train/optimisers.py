@@ -1,105 +1,313 @@
 """Steps downhill, as pure functions over containers of arrays.
 
-An optimiser is a pair: ``init`` makes its state from the parameters, ``update`` makes new
-parameters and a new state. Nothing is written in place, so a whole training step (forward,
-backward, update) can be traced as one graph.
+``init`` makes a state from parameters; ``update`` takes parameters, their gradient and the state,
+and returns new parameters and a new state. Nothing is written in place, and everything is said
+in NumPy's operations on arrays or traced values, so a whole training step (forward, backward,
+update) can be traced as one graph. Here are what all optimisers share and those that follow the
+gradient itself or its sign; those that divide it by its usual size are in `adaptive`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import optree
 
+from chainrule.errors import SettingError, StructureError
+from chainrule.train.matching import (
+    leaves_like,
+    numbers_in,
+    require_floating,
+    require_shapes,
+)
+from chainrule.train.schedules import LEARNING_RATE, rate_at
+from chainrule.train.settings import BETAS, FRACTION, NOT_NEGATIVE, PORTION, require
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from chainrule.train.schedules import Rate
 
-__all__ = ["AdamState", "Optimiser", "adam"]
+__all__ = ["SGD", "Lion", "Optimiser", "OptimiserState"]
 
 
-class Optimiser(NamedTuple):
-    """How to start, and how to go one step.
+class OptimiserState(NamedTuple):
+    """What an optimiser remembers from step to step.
 
     Attributes
     ----------
-    init
-        ``parameters → state``
-    update
-        ``(parameters, gradient, state) → (parameters, state)``
+    step
+        The number of steps taken.
+    memory
+        By name, containers of arrays like the parameters, such as running means.
     """
 
-    init: Callable[[Any], Any]
-    update: Callable[[Any, Any, Any], tuple[Any, Any]]
-
-
-class AdamState(NamedTuple):
-    """What Adam remembers: the steps taken, and running means of gradients and their squares."""
-
     step: Any
-    mean: Any
-    square: Any
+    memory: dict[str, Any]
 
 
-def adam(
-    lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
-) -> Optimiser:
-    """Adam: steps of about equal size for every parameter, whatever its gradient's scale.
+@dataclass(frozen=True)
+class Optimiser(ABC):
+    """A way downhill: the part that all optimisers share.
+
+    One of your own is a frozen dataclass that says by name what it `remembers` of each
+    parameter, and how one parameter `move`s; `numbers` are computed once a step for all.
 
     Parameters
     ----------
     lr
-        The size of a step.
-    betas
-        How much of the running means of the gradient and of its square is kept each step.
-    eps
-        Added to the root of the mean square, against division by 0.
+        The learning rate, or a schedule of it.
+    """
 
-    Returns
-    -------
-    Optimiser
-        Parameters are containers of arrays and keep their dtypes.
+    lr: Rate
+
+    def __post_init__(self) -> None:
+        require(self, lr=LEARNING_RATE)
+
+    def init(self, parameters: Any) -> OptimiserState:
+        """Return the state before the first step.
+
+        Parameters
+        ----------
+        parameters
+            A container of floating-point arrays, or of values that only have a shape.
+
+        Raises
+        ------
+        InputTypeError
+            If a parameter is not an array of floating-point numbers.
+        """
+        leaves, structure = optree.tree_flatten(parameters)
+        for p in leaves:
+            require_floating(p)
+        memory = {
+            name: optree.tree_unflatten(
+                structure, [np.full(p.shape, start, p.dtype)[()] for p in leaves]
+            )
+            for name, start in self.remembers().items()
+        }
+        return OptimiserState(np.int64(0), memory)
+
+    def update(
+        self, parameters: Any, gradient: Any, state: OptimiserState, lr: Any = None
+    ) -> tuple[Any, OptimiserState]:
+        """Go one step.
+
+        Parameters
+        ----------
+        parameters
+            A container of arrays.
+        gradient
+            The gradient of the loss by them, in the same container.
+        state
+            What `init` or the step before returned.
+        lr
+            The learning rate of this step, a number or an array without axes. If it is not
+            said, that of the optimiser; of a schedule, the rate after ``state.step`` steps.
+
+        Returns
+        -------
+        parameters, state
+            New ones, with the structure, shapes and dtypes of the old.
+
+        Raises
+        ------
+        StructureError
+            If the containers differ, or the state is another optimiser's.
+        ShapeError
+            If a gradient does not have its parameter's shape.
+        """
+        ps, structure = optree.tree_flatten(parameters)
+        gs = leaves_like(gradient, parameters, "the gradient")
+        require_shapes(ps, gs, "parameter", "gradient")
+        kept = self._memory_of(state, parameters)
+        step = state.step + 1
+        numbers = self.numbers(step, rate_at(self.lr, state.step) if lr is None else lr)
+        shared = {dtype: numbers_in(dtype, numbers) for dtype in {p.dtype for p in ps}}
+        moved: list[Any] = []
+        memory: dict[str, list[Any]] = {name: [] for name in kept}
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # NaN passes on
+            for k, (p, g) in enumerate(zip(ps, gs, strict=True)):
+                known = {name: leaves[k] for name, leaves in kept.items()}
+                new, remembered = self.move(p, *numbers_in(p.dtype, [g]), known, *shared[p.dtype])
+                moved.append(new)
+                for name, x in remembered.items():
+                    memory[name].append(x)
+        trees = {name: optree.tree_unflatten(structure, xs) for name, xs in memory.items()}
+        return optree.tree_unflatten(structure, moved), OptimiserState(step, trees)
+
+    def _memory_of(self, state: OptimiserState, parameters: Any) -> dict[str, list[Any]]:
+        """Return by name what a state holds of each parameter, in their order."""
+        if state.memory.keys() != self.remembers().keys():
+            raise StructureError(
+                f"{self!r} remembers {_names(self.remembers())}, got a state that holds "
+                f"{_names(state.memory)}.",
+                advice="Make the state with init of the same optimiser.",
+            )
+        return {
+            name: leaves_like(tree, parameters, f"the state's {name}")
+            for name, tree in state.memory.items()
+        }
+
+    def remembers(self) -> dict[str, float]:
+        """Return the names of what is remembered of each parameter, and what it starts from."""
+        return {}
+
+    def numbers(self, step: Any, lr: Any) -> tuple[Any, ...]:
+        """Return the numbers of a step that all parameters share; the first step is step 1."""
+        del step
+        return (lr,)
+
+    @abstractmethod
+    def move(
+        self, p: Any, g: Any, memory: dict[str, Any], *numbers: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return one parameter and its memory after a step with gradient g.
+
+        The numbers are those of `numbers`, in the dtype of the parameter.
+        """
+
+
+def _names(names: Any) -> str:
+    return ", ".join(names) or "nothing"
+
+
+@dataclass(frozen=True)
+class SGD(Optimiser):
+    """Gradient descent, with momentum if wanted.
+
+    Parameters
+    ----------
+    lr
+        The learning rate, or a schedule of it.
+    momentum
+        How much of the last step's direction is kept.
+    dampening
+        How much less than all of a gradient is added to that direction.
+    weight_decay
+        The L2 penalty: this times the parameter is added to the gradient.
+    nesterov
+        Whether to look ahead along the direction; needs momentum, and no dampening.
 
     Notes
     -----
-    With gradient g at step t::
+    With gradient g, momentum μ and dampening τ, as PyTorch has it::
 
-        m ← β₁ m + (1 - β₁) g        v ← β₂ v + (1 - β₂) g²
-        θ ← θ - lr · m / (1 - β₁ᵗ) / (√(v / (1 - β₂ᵗ)) + ε)
+        g ← g + weight_decay · θ
+        b ← μ b + (1 - τ) g          (b = g at the first step)
+        θ ← θ - lr · b               with Nesterov: θ - lr · (g + μ b)
 
-    Kingma and Ba, *Adam: A Method for Stochastic Optimization*, ICLR 2015, algorithm 1.
+    Sutskever, Martens, Dahl and Hinton, *On the importance of initialization and momentum in
+    deep learning*, ICML 2013, with the learning rate outside of b.
 
     Examples
     --------
     >>> import numpy as np
-    >>> optimiser = adam(lr=0.1)
-    >>> w = {"w": np.array([1.0, -2.0])}
+    >>> optimiser = SGD(lr=0.1, momentum=0.9)
+    >>> w = np.array([1.0, 2.0])
     >>> state = optimiser.init(w)
-    >>> w, state = optimiser.update(w, {"w": np.array([10.0, -0.5])}, state)
-    >>> w["w"].round(6)  # the first step has the size lr in each entry
-    array([ 0.9, -1.9])
+    >>> for _ in range(2):
+    ...     w, state = optimiser.update(w, np.array([1.0, -1.0]), state)
+    >>> w  # 1 - 0.1 - 0.19
+    array([0.71, 2.29])
     """
-    beta_mean, beta_square = betas
 
-    def init(parameters: Any) -> AdamState:
-        zeros = optree.tree_map(lambda p: np.zeros(p.shape, p.dtype)[()], parameters)
-        return AdamState(np.asarray(0)[()], zeros, zeros)
+    momentum: float = 0.0
+    dampening: float = 0.0
+    weight_decay: float = 0.0
+    nesterov: bool = False
 
-    def update(parameters: Any, gradient: Any, state: AdamState) -> tuple[Any, AdamState]:
-        step = state.step + 1
-        mean = optree.tree_map(
-            lambda m, g: beta_mean * m + (1 - beta_mean) * g, state.mean, gradient
-        )
-        square = optree.tree_map(
-            lambda v, g: beta_square * v + (1 - beta_square) * (g * g), state.square, gradient
-        )
-        # lr √(1 - β₂ᵗ) / (1 - β₁ᵗ) and ε √(1 - β₂ᵗ) are numbers, so arrays are passed over once less
-        root = np.sqrt(1 - beta_square**step)
-        rate, floor = lr * root / (1 - beta_mean**step), eps * root
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, momentum=FRACTION, dampening=PORTION, weight_decay=NOT_NEGATIVE)
+        if self.nesterov and (not self.momentum or self.dampening):
+            raise SettingError(
+                "SGD with nesterov needs a momentum above 0 and a dampening of 0, got "
+                f"{self.momentum!r} and {self.dampening!r}.",
+                advice="A usual choice: SGD(lr, momentum=0.9, nesterov=True).",
+            )
 
-        def moved(p: Any, m: Any, v: Any) -> Any:
-            return p - rate.astype(p.dtype) * m / (np.sqrt(v) + floor.astype(p.dtype))
+    def remembers(self) -> dict[str, float]:
+        """Return the direction, where there is momentum."""
+        return {"direction": 0.0} if self.momentum else {}
 
-        return optree.tree_map(moved, parameters, mean, square), AdamState(step, mean, square)
+    def numbers(self, step: Any, lr: Any) -> tuple[Any, ...]:
+        """Return the rate, and how much of the gradient is added to the direction."""
+        return (lr, np.where(step == 1, 1.0, 1 - self.dampening) if self.dampening else 1.0)
 
-    return Optimiser(init, update)
+    def move(
+        self, p: Any, g: Any, memory: dict[str, Any], *numbers: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return one parameter and its memory after a step with gradient g."""
+        lr, share = numbers
+        if self.weight_decay:
+            g = g + self.weight_decay * p
+        if not self.momentum:
+            return p - lr * g, {}
+        b = self.momentum * memory["direction"] + (share * g if self.dampening else g)
+        ahead = g + self.momentum * b if self.nesterov else b
+        return p - lr * ahead, {"direction": b}
+
+
+@dataclass(frozen=True)
+class Lion(Optimiser):
+    """Lion: steps of the same size for every parameter, by the sign of a running mean.
+
+    Parameters
+    ----------
+    lr
+        The learning rate, or a schedule of it; a tenth to a third of what Adam wants.
+    betas
+        How much of the running mean is kept for the direction, and how much for the next step.
+    weight_decay
+        How much of each parameter is taken away a step, times the learning rate; three to ten
+        times of what AdamW wants.
+
+    Notes
+    -----
+    With gradient g::
+
+        θ ← (1 - lr · weight_decay) θ - lr · sign(β₁ m + (1 - β₁) g)
+        m ← β₂ m + (1 - β₂) g
+
+    Chen et al., *Symbolic Discovery of Optimization Algorithms*, NeurIPS 2023, algorithm 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> optimiser = Lion(lr=0.1)
+    >>> w = np.array([1.0, 2.0])
+    >>> w, state = optimiser.update(w, np.array([300.0, -0.01]), optimiser.init(w))
+    >>> w
+    array([0.9, 2.1])
+    """
+
+    lr: Rate = 1e-4
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, betas=BETAS, weight_decay=NOT_NEGATIVE)
+
+    def remembers(self) -> dict[str, float]:
+        """Return the running mean of the gradients."""
+        return {"mean": 0.0}
+
+    def numbers(self, step: Any, lr: Any) -> tuple[Any, ...]:
+        """Return the rate, and what decay leaves of a parameter."""
+        del step
+        return (lr, 1 - lr * self.weight_decay)
+
+    def move(
+        self, p: Any, g: Any, memory: dict[str, Any], *numbers: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return one parameter and its memory after a step with gradient g."""
+        lr, left = numbers
+        to_direction, to_mean = self.betas
+        m = memory["mean"]
+        direction = np.sign(to_direction * m + (1 - to_direction) * g)
+        if self.weight_decay:
+            p = p * left
+        return p - lr * direction, {"mean": to_mean * m + (1 - to_mean) * g}

@@ -1,16 +1,9 @@
 """From graph to graph, and from a function to its derivatives."""
 
 from chainrule.transform.batch import batch, evaluate_batch, vmap
-from chainrule.transform.derivatives import (
-    grad,
-    hessian,
-    hvp,
-    jacobian,
-    jvp,
-    value_and_grad,
-    vjp,
-)
+from chainrule.transform.derivatives import grad, jvp, value_and_grad, vjp
 from chainrule.transform.forward import forward, push_forward
+from chainrule.transform.jacobians import hessian, hvp, jacobian
 from chainrule.transform.reverse import pull_back, reverse
 from chainrule.transform.simplify import simplify
 

@@ -99,7 +99,11 @@ def reverse(graph: Graph, wrt: Sequence[int] | None = None) -> Graph:
     """
     tracer = ShapeTracer()
     places = _floating(graph) if wrt is None else wrt
-    active = graph.dependents([graph.inputs[p] for p in places])
+    depends = graph.dependents([graph.inputs[p] for p in places])
+    active = [
+        d and (node.op is None or node.op.differentiable)
+        for d, node in zip(depends, graph.nodes, strict=True)
+    ]
     numbers = tracer.replay(graph, tracer.inputs_of(graph))
     cotangents: dict[int, Any] = {}
     for index in graph.outputs:

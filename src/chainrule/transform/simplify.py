@@ -36,12 +36,13 @@ def simplify(graph: Graph) -> Graph:
     >>> import numpy as np
     >>> from chainrule.graph import trace
     >>> print(simplify(trace(lambda x: np.exp(x) * 1 + np.exp(x.T).T, Spec((2, 2)))))
-    graph(%0) -> %4
+    graph(%0) -> %5
       %0: float64[2, 2] = input x
       %1: float64[2, 2] = exp(%0)
       %2: float64[2, 2] = transpose(%0, axes=(1, 0))
       %3: float64[2, 2] = exp(%2)
-      %4: float64[2, 2] = add(%1, %5)
+      %4: float64[2, 2] = transpose(%3, axes=(1, 0))
+      %5: float64[2, 2] = add(%1, %4)
     """
     return _without_dead(_rewritten(graph))
 

@@ -1,0 +1,141 @@
+"""Activations as modules, and by name."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule import ops
+from chainrule.errors import SettingError
+from chainrule.nn.module import Module
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "ACTIVATIONS",
+    "ELU",
+    "GELU",
+    "Identity",
+    "LeakyReLU",
+    "LogSoftmax",
+    "ReLU",
+    "ReLU6",
+    "SELU",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Tanh",
+    "activation",
+]
+
+
+class Identity(Module):
+    """The input itself."""
+
+    def forward(self, x: Any) -> Any:
+        """Return x."""
+        return x
+
+
+def _elementwise(name: str, function: Callable[[Any], Any], formula: str) -> type[Module]:
+    """Return a module without settings that applies a function to each element."""
+
+    def forward(self: Module, x: Any) -> Any:  # noqa: ARG001 - a method
+        return function(x)
+
+    forward.__doc__ = f"Return {formula}."
+    body = {"__doc__": f"{formula}, element by element.", "forward": forward}
+    return type(name, (Module,), {**body, "__module__": __name__})
+
+
+ReLU = _elementwise("ReLU", ops.relu, "max(0, x)")
+ReLU6 = _elementwise("ReLU6", ops.relu6, "min(max(0, x), 6)")
+Sigmoid = _elementwise("Sigmoid", ops.sigmoid, "1 / (1 + e^-x)")
+Tanh = _elementwise("Tanh", np.tanh, "tanh x")
+SiLU = _elementwise("SiLU", ops.silu, "x σ(x)")
+GELU = _elementwise("GELU", ops.gelu, "x Φ(x), exactly")
+SELU = _elementwise("SELU", ops.selu, "the self-normalising exponential unit")
+Softplus = _elementwise("Softplus", ops.softplus, "log(1 + e^x)")
+
+
+class LeakyReLU(Module):
+    """x where it is positive, a small multiple of it elsewhere."""
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.negative_slope = negative_slope
+
+    def forward(self, x: Any) -> Any:
+        """Return max(x, slope · x)."""
+        return ops.leaky_relu(x, slope=self.negative_slope)
+
+
+class ELU(Module):
+    """x where it is positive, α(e^x - 1) elsewhere."""
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = alpha
+
+    def forward(self, x: Any) -> Any:
+        """Return the exponential linear unit of x."""
+        return ops.elu(x, alpha=self.alpha)
+
+
+class Softmax(Module):
+    """Exponentials over their sum along an axis."""
+
+    def __init__(self, axis: int = -1) -> None:
+        self.axis = axis
+
+    def forward(self, x: Any) -> Any:
+        """Return the softmax of x."""
+        return ops.softmax(x, axis=self.axis)
+
+
+class LogSoftmax(Module):
+    """The logarithm of the softmax along an axis."""
+
+    def __init__(self, axis: int = -1) -> None:
+        self.axis = axis
+
+    def forward(self, x: Any) -> Any:
+        """Return the logarithm of the softmax of x."""
+        return ops.log_softmax(x, axis=self.axis)
+
+
+ACTIVATIONS: dict[str, Callable[[], Module]] = {
+    "identity": Identity,
+    "relu": ReLU,
+    "relu6": ReLU6,
+    "leaky_relu": LeakyReLU,
+    "sigmoid": Sigmoid,
+    "logistic": Sigmoid,  # scikit-learn's name
+    "tanh": Tanh,
+    "elu": ELU,
+    "selu": SELU,
+    "gelu": GELU,
+    "silu": SiLU,
+    "softplus": Softplus,
+}
+"""Every activation that has no axis, by its name."""
+
+
+def activation(name: str) -> Module:
+    """Return the activation of a name.
+
+    Raises
+    ------
+    SettingError
+        If there is none, with the nearest name.
+    """
+    if name not in ACTIVATIONS:
+        near = difflib.get_close_matches(name, ACTIVATIONS, n=1, cutoff=0.0)[0]
+        raise SettingError(
+            f"there is no activation {name!r}.",
+            f"there are {', '.join(ACTIVATIONS)}",
+            advice=f"Did you mean {near!r}?",
+        )
+    return ACTIVATIONS[name]()

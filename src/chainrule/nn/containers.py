@@ -1,0 +1,195 @@
+"""Modules made of modules: chains, shortcuts, and the dense network."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from chainrule.errors import InputTypeError, ShapeError
+from chainrule.graph import describe
+from chainrule.nn.activations import activation as named_activation
+from chainrule.nn.initialise import generator
+from chainrule.nn.layers import Dropout, Linear
+from chainrule.nn.memory import fitting
+from chainrule.nn.module import Module
+from chainrule.nn.parameters import one_pass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+
+__all__ = ["MLP", "Residual", "Sequential"]
+
+
+class Sequential(Module):
+    """Modules one after the other, linked into a chain.
+
+    Each module's ``previous_module`` is the one before it. ``backward`` starts the last module
+    alone; the others follow by `Module.propagate_gradient`, so nothing is propagated twice. A
+    module that stands in a chain several times, or in several chains, keeps a memory for each
+    place, and its gradients add.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from chainrule import nn
+    >>> model = nn.Sequential(nn.Linear(3, 4, seed=0), nn.Tanh(), nn.Linear(4, 2, seed=1))
+    >>> y = model(np.ones((5, 3)))
+    >>> model.backward(np.ones(y.shape)).shape
+    (5, 3)
+    >>> sorted(model.gradients())
+    ['0.bias', '0.weight', '2.bias', '2.weight']
+    """
+
+    writes_backward: ClassVar[bool] = False
+    _links: tuple[Module, ...]
+
+    def __init__(self, *modules: Module) -> None:
+        for k, module in enumerate(modules):
+            if not isinstance(module, Module):
+                raise InputTypeError(
+                    f"Sequential takes modules, got {describe(module)} in place {k}.",
+                    advice="Make one of a class, as in nn.ReLU(); a list is passed with a star.",
+                )
+        self._chain = modules
+        self._links = tuple(_linked(modules))
+
+    def _inside(self) -> Iterator[tuple[str, Any]]:
+        for k, module in enumerate(self._chain):
+            yield str(k), module
+        yield from super()._inside()
+
+    def forward(self, *inputs: Any) -> Any:
+        """Return the last module's output."""
+        y: Any = inputs[0] if len(inputs) == 1 else inputs
+        for module in self._links:
+            y = module(*(y if isinstance(y, tuple) else (y,)))
+        return y
+
+    def _apply(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Any]:
+        """Let each link remember what it needs."""
+        return self.forward(*inputs, **options), None
+
+    def backward(self, *gradwrtoutput: Any) -> Any:
+        """Start the last module of the chain; see `Module.backward`."""
+        g: Any = tuple(
+            fitting(type(self).__name__, gradwrtoutput, self.remembered().outputs)
+        )
+        with one_pass():
+            if self._links:
+                g = self._links[-1].backward(*g)
+            return self.propagate_gradient(*(g if isinstance(g, tuple) else (g,)))
+
+    def __len__(self) -> int:
+        return len(self._chain)
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._chain)
+
+    def __getitem__(self, k: int) -> Module:
+        return self._chain[k]
+
+
+class _Again(Module):
+    """A module that stands in a chain already: its parameters and mode, and a memory apart."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+
+    @property
+    def training(self) -> bool:  # type: ignore[override]
+        """Whether the module that it stands for is being trained."""
+        return self.module.training
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        self.module.training = mode
+
+    def forward(self, *inputs: Any) -> Any:
+        """Return the output of the module."""
+        return self.module(*inputs)
+
+
+def _linked(modules: Sequence[Module]) -> Iterator[Module]:
+    """Link modules into a chain; one that is linked already gets a link beside it."""
+    previous = None
+    for module in modules:
+        taken = module.__dict__["_in_chain"] or module.previous_module is not None
+        link = _Again(module) if taken else module
+        link.__dict__["_in_chain"] = True
+        link.previous_module = previous
+        previous = link
+        yield link
+
+
+class Residual(Module):
+    """A module and a shortcut around it: y = x + f(x) (He, Zhang, Ren and Sun, 2016).
+
+    Parameters
+    ----------
+    inside
+        f, whose output has the shape of its input.
+    """
+
+    def __init__(self, inside: Module) -> None:
+        self.inside = inside
+
+    def forward(self, x: Any) -> Any:
+        """Return x + f(x)."""
+        y = self.inside(x)
+        if y.shape != x.shape:
+            raise ShapeError(
+                "Residual needs a module whose output has the shape of its input, got "
+                f"{describe(x)} and {describe(y)}."
+            )
+        return x + y
+
+
+class MLP(Sequential):
+    """A dense network: linear layers with an activation, and dropout, after all but the last.
+
+    Parameters
+    ----------
+    sizes
+        The number of features before, between and after the layers.
+    activation
+        The name of an activation of `chainrule.nn`, such as "relu" or "tanh".
+    dropout
+        The probability of dropping an activation while training.
+    initialiser
+        A name of `chainrule.nn.INITIALISERS`.
+    seed
+        A number or generator that all weights are drawn from.
+
+    Examples
+    --------
+    >>> MLP([64, 32, 10])
+    MLP(
+      (0): Linear(64, 32)
+      (1): ReLU()
+      (2): Linear(32, 10)
+    )
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activation: str = "relu",
+        *,
+        dropout: float = 0.0,
+        initialiser: str = "fan_in_uniform",
+        seed: int | np.random.Generator | None = None,
+        dtype: Any = "float64",
+    ) -> None:
+        rng = generator(seed)
+        modules: list[Module] = []
+        for inputs, outputs in itertools.pairwise(sizes):
+            if modules:
+                modules.append(named_activation(activation))
+                if dropout:
+                    modules.append(Dropout(dropout))
+            modules.append(
+                Linear(inputs, outputs, initialiser=initialiser, seed=rng, dtype=dtype)
+            )
+        super().__init__(*modules)

@@ -1,0 +1,187 @@
+"""Everything that a training needs to go on: kept in one place, so that it can be saved."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.errors import StateError
+from chainrule.train.checkpoint import read_checkpoint, write_checkpoint
+from chainrule.train.generators import generator_from, generator_state
+from chainrule.train.history import Epoch, History
+from chainrule.train.optimisers import OptimiserState
+from chainrule.train.schedules import PlateauState, ReduceOnPlateau
+from chainrule.train.step import Learned
+
+if TYPE_CHECKING:
+    import os
+
+    from chainrule.nn import Module
+    from chainrule.train.step import Recipe
+
+__all__ = ["Progress"]
+
+
+@dataclass
+class Progress:
+    """How far a training is.
+
+    Attributes
+    ----------
+    learned
+        Parameters, buffers, the optimiser's state and the averages.
+    rng
+        The generator of the orders.
+    plateau
+        The state of a schedule that follows the loss.
+    step, epoch
+        Steps taken and epochs completed.
+    position, order
+        How many examples of the present epoch are done, and the order they come in.
+    sums
+        Loss times weight, weight, the largest gradient norm and the last rate of this epoch.
+    history
+        The rows so far.
+    best
+        The lowest loss and what was learned then.
+    """
+
+    learned: Learned
+    rng: np.random.Generator
+    plateau: Any = None
+    step: int = 0
+    epoch: int = 0
+    position: int = 0
+    order: Any = field(default_factory=lambda: np.zeros(0, np.int64))
+    sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0, 0.0])
+    history: History = field(default_factory=History)
+    best_loss: float = math.inf
+    best: Any = None
+
+    @classmethod
+    def start(cls, model: Module, recipe: Recipe, seed: int) -> Progress:
+        """Return the beginning of a training of a model as it is."""
+        parameters = {name: p.data.copy() for name, p in model.named_parameters()}
+        buffers = {name: b.data.copy() for name, b in model.named_buffers()}
+        optimiser, averaging = recipe.optimiser, recipe.averaging
+        average = averaging.init(parameters) if averaging is not None else None
+        learned = Learned(parameters, buffers, optimiser.init(parameters), average)
+        plateau = optimiser.lr.init() if isinstance(optimiser.lr, ReduceOnPlateau) else None
+        return cls(learned, np.random.default_rng(seed), plateau)
+
+    # ------------------------------------------------------------------ within an epoch
+
+    def start_epoch(self) -> None:
+        """Forget the sums of the epoch before."""
+        self.sums = [0.0, 0.0, 0.0, 0.0]
+
+    def take(
+        self, learned: Learned, count: int, value: float, weight: float, norm: float, lr: float
+    ) -> None:
+        """Note one step."""
+        self.learned = learned
+        self.step += 1
+        self.position += count
+        total, weights, largest, _ = self.sums
+        self.sums = [total + value * weight, weights + weight, max(largest, norm), lr]
+
+    def end_epoch(self, validation_loss: float, seconds: float) -> Epoch:
+        """Note the end of an epoch and return its row."""
+        self.epoch += 1
+        self.position = 0
+        total, weight, norm, lr = self.sums
+        loss = total / weight if weight else math.nan
+        row = Epoch(self.epoch, self.step, loss, validation_loss, lr, norm, seconds)
+        self.history.rows.append(row)
+        self.history.best_epoch = self.history.best_epoch if self.best else self.epoch
+        return row
+
+    def is_stuck(self, loss: float, patience: int, min_delta: float) -> bool:
+        """Keep the best so far, and return whether it is too long ago."""
+        if loss < self.best_loss - min_delta:
+            self.best_loss, self.best = loss, self.learned
+            self.history.best_epoch = self.epoch
+        return self.epoch - self.history.best_epoch >= patience
+
+    # ------------------------------------------------------------------ the model
+
+    def write_to(self, model: Module) -> None:
+        """Write what was learned into the model."""
+        _write(model, {**self.learned.parameters, **self.learned.buffers})
+
+    def finish(self, model: Module, *, use_best: bool) -> None:
+        """Write the final weights into the model: the best, or the averages, or the last."""
+        learned = self.best if use_best and self.best is not None else self.learned
+        parameters = learned.parameters if learned.average is None else learned.average
+        _write(model, {**parameters, **learned.buffers})
+
+    # ------------------------------------------------------------------ a file
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything into a checkpoint."""
+        arrays = {
+            "learned": self.learned,
+            "best": self.best,
+            "order": self.order,
+            "plateau": self.plateau,
+        }
+        meta = {
+            "step": self.step,
+            "epoch": self.epoch,
+            "position": self.position,
+            "sums": self.sums,
+            "best_loss": self.best_loss,
+            "rows": [list(row) for row in self.history.rows],
+            "best_epoch": self.history.best_epoch,
+            "stopped": self.history.stopped,
+            "generator": generator_state(self.rng),
+        }
+        write_checkpoint(path, arrays, meta)
+
+    def restore(self, path: str | os.PathLike[str]) -> None:
+        """Go back to where a checkpoint was written; without a file, stay at the start."""
+        if not Path(path).exists():
+            return
+        found = read_checkpoint(path)
+        meta: Any = found.meta
+        learned = _learned(found.arrays["learned"])
+        _same_shapes(self.learned.parameters, learned.parameters, path)
+        self.learned = learned
+        best = found.arrays["best"]
+        self.best = None if best is None else _learned(best)
+        self.order = found.arrays["order"]
+        self.step, self.epoch, self.position = meta["step"], meta["epoch"], meta["position"]
+        self.sums, self.best_loss = list(meta["sums"]), meta["best_loss"]
+        self.history.rows = [Epoch(*row) for row in meta["rows"]]
+        self.history.best_epoch, self.history.stopped = meta["best_epoch"], meta["stopped"]
+        self.rng = generator_from(meta["generator"])
+        plateau = found.arrays["plateau"]
+        self.plateau = None if plateau is None else PlateauState(*plateau)
+
+
+def _learned(arrays: Any) -> Learned:
+    parameters, buffers, (step, memory), average = arrays
+    return Learned(parameters, buffers, OptimiserState(step, memory), average)
+
+
+def _write(model: Module, numbers: dict[str, Any]) -> None:
+    for named in (model.named_parameters(), model.named_buffers()):
+        for name, parameter in named:
+            parameter.data[...] = numbers[name]
+
+
+def _same_shapes(own: dict[str, Any], found: dict[str, Any], path: Any) -> None:
+    """Raise unless a checkpoint is of this model."""
+    ours = {name: list(x.shape) for name, x in own.items()}
+    theirs = {name: list(x.shape) for name, x in found.items()}
+    if ours != theirs:
+        differ = sorted(n for n in {*ours, *theirs} if ours.get(n) != theirs.get(n))
+        raise StateError(
+            f"the checkpoint {path} is of another model.",
+            *[f"{n}: the model has {ours.get(n)}, the checkpoint {theirs.get(n)}" for n in differ],
+            advice="Build the model as it was, or train with resume=False.",
+        )
