@@ -63,7 +63,7 @@ def check(row: Row) -> None:
     """Hold a function to everything that is known of it without looking inside.
 
     Its value is NumPy's, walked or evaluated from a graph; both modes agree with each other
-    and with differences, as do the second derivatives; a batch is a loop; float32 stays what it is.
+    and with differences, as do the second derivatives; batches of both are loops; float32 stays what it is.
     """
     f, xs = row.function, row.inputs()
     expected = f(*xs)
@@ -79,6 +79,7 @@ def check(row: Row) -> None:
                 program.evaluate(*xs)[0], expected, rtol=1e-13, atol=row.tolerance
             )
         _check_batch(row, f)
+        _check_batch(row, grad(lambda *xs: np.sum(weights * np.sin(f(*xs)))))
     slope = sum(np.sum(g * dx) for g, dx in zip(pull(weights), dxs, strict=True))
     along = lambda *xs: np.sum(weights * f(*xs))
     np.testing.assert_allclose(slope, difference(along, xs, dxs), rtol=1e-8, atol=1e-8)

@@ -27,7 +27,7 @@ from chainrule.train.checkpoint import _checksum, _packed
 from chainrule.train.replacement import sweep
 
 ROOM = 64 << 20  # bytes that a process may ask for beyond what it has after a first reading
-EXPANSION = 32  # Python objects over the JSON that they were read from
+EXPANSION = 100  # of the text: an empty list is two characters, and 90 bytes where it is read
 CALLS = {"exec", "compile", "import", "pickle.find_class", "os.system", "subprocess.Popen"}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _thread
 import operator
+import threading
 
 import numpy as np
 import pytest
@@ -20,7 +22,8 @@ from chainrule.errors import (
     NotationError,
     OutputError,
 )
-from chainrule.graph import OPS, Node, Tracer, constants, describe, literal, read, user_line
+from chainrule.graph import NUMPY, OPS, Node, Tracer, constants, describe, literal, read, user_line
+from chainrule.graph.dispatch import call_function
 from chainrule.ops.declare import elementwise, flat, linear
 from chainrule.transform import forward, reverse, simplify
 
@@ -278,6 +281,18 @@ def test_the_line_of_a_program_is_the_users():
     assert not str(Graph([Node(None, (), {}, (), F8)]).nodes[0].where)
 
 
+def test_where_no_line_is_the_users_it_is_nowhere():
+    """In a thread that a library starts, on a function of a library."""
+    found, done = [], threading.Lock()
+    text = "def run():\n    found.append(user_line())\n    done.release()"
+    space = {"found": found, "done": done, "user_line": user_line}
+    exec(compile(text, np.__file__, "exec"), space)  # noqa: S102 - code of another file
+    done.acquire()
+    _thread.start_new_thread(space["run"], ())
+    assert done.acquire(timeout=10)
+    assert not str(found[0])
+
+
 def test_derivatives_of_graphs_whose_output_is_an_input_or_constant():
     graph = trace(lambda x, k: (x, 2.0, x * k), Spec((2,)), Spec((2,), np.dtype(int)))
     x, k = np.ones(2), np.array([3, 4])
@@ -290,6 +305,39 @@ def test_derivatives_of_graphs_whose_output_is_an_input_or_constant():
     twice = trace(lambda x: (x * x, x * x), Spec(()))
     twice.outputs = [twice.outputs[0]] * 2
     assert reverse(twice).evaluate(np.float64(3), np.float64(1), np.float64(10))[2] == 66
+
+
+def test_values_of_values_are_known_by_the_array_behind_them():
+    def f(x):
+        return grad(lambda y: y * y if (y.concrete, f"{y:.1f}") == (2.0, "2.0") else y)(x)
+
+    assert grad(f)(2.0) == 2
+
+
+def test_a_function_without_a_signature_is_called_as_it_stands():
+    """As before NumPy 2.4, which tells those of its functions that are written in C."""
+
+    class Silent:
+        __module__, __name__ = "numpy", "silent"
+
+        @property
+        def __signature__(self):
+            raise ValueError("no signature found")
+
+        def __call__(self, *args):
+            raise AssertionError("stands for a function of NumPy")
+
+    silent = Silent()
+    ops.called_by(silent)(ops.add)
+    ops.called_by(np.i0)(ops.join)
+    try:
+        assert call_function(silent, (1.0, 2.0), {}) == 3
+        with pytest.raises(NoOpError):
+            call_function(silent, (1.0, 2.0), {"dtype": float})
+        arrays = np.ones(1), np.zeros(1), np.ones(1)
+        np.testing.assert_array_equal(call_function(np.i0, arrays, {"axis": 0}), [1, 0, 1])
+    finally:
+        del NUMPY[silent], NUMPY[np.i0]
 
 
 def test_an_argument_that_numpy_ignores_is_ignored():

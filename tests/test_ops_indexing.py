@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrule import Spec, grad, jvp, ops, trace, vjp, vmap
-from chainrule.errors import AxisError, BranchError, ShapeError
+from chainrule.errors import AxisError, BranchError, ConversionError, ShapeError
 from chainrule.transform import simplify
 
 x34 = ((3, 4),)
@@ -224,6 +224,19 @@ def test_what_indexing_refuses(error, index):
     if not isinstance(index, list):  # the numbers of places are not known where shapes alone are
         with pytest.raises(error):
             trace(lambda x: np.sum(x[index]), Spec(x.shape))
+
+
+@pytest.mark.parametrize("index", ["text", 1.5, slice(0.5), object()])
+def test_what_is_no_index_is_refused(index):
+    for walk in (lambda f: grad(f)(np.ones(3)), lambda f: trace(f, Spec((3,)))):
+        with pytest.raises(AxisError):
+            walk(lambda x: np.sum(x[index]))
+    with pytest.raises(ConversionError):
+        grad(lambda x: np.sum(x[: x[0]]))(np.ones(3))
+    with pytest.raises(AxisError):
+        grad(lambda x: ops.gather(x, np.array(0), np.array(0)))(np.ones(3))
+    with pytest.raises(AxisError):
+        trace(lambda x: ops.gather(x, np.array(0), np.array(0)), Spec((3,)))
 
 
 def test_a_mask_of_which_only_the_shape_is_known_is_refused():

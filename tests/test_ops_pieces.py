@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from against_numpy import Row, check, table
@@ -114,6 +116,23 @@ def test_ties_of_two_and_the_literal_zero():
     assert grad(lambda x: np.maximum(x, 0))(0.0) == 0
     assert grad(lambda x: np.maximum(0.0, x))(0.0) == 0
     assert grad(lambda x: np.maximum(x, np.float64(0)))(0.0) == 0.5
+
+
+def test_sinc_near_zero_to_fourth_order():
+    """By its series, which alternates: sinc x = Σ (-1)ᵏ (πx)²ᵏ / (2k + 1)!."""
+    f = np.sinc
+    for x in (0.0, 1e-9, 0.02, 0.0318, 0.0319, 0.1):
+        derivatives, slope = [], f
+        for order in range(5):
+            derivatives.append(slope(x))
+            slope = grad(slope)
+            series = [
+                (-1) ** k * np.pi ** (2 * k) / math.factorial(2 * k + 1)
+                * math.perm(2 * k, order) * x ** (2 * k - order)
+                for k in range((order + 1) // 2, 12)
+            ]  # fmt: skip
+            tolerance = [1e-15, 1e-13, 1e-12, 1e-10, 1e-8][order]
+            assert derivatives[-1] == pytest.approx(sum(series), abs=tolerance, rel=1e-8)
 
 
 def test_casts():

@@ -74,6 +74,18 @@ def test_places_and_repetitions(row):
 
 
 @table(
+    *[
+        Row(
+            f"meshgrid {indexing=} {sparse=}",
+            lambda *xs, i=indexing, s=sparse: np.prod(
+                np.stack(np.broadcast_arrays(*np.meshgrid(*xs, indexing=i, sparse=s))), axis=0
+            ),
+            ((2,), (3,), (4,)),
+        )
+        for indexing in ("xy", "ij")
+        for sparse in (False, True)
+    ],
+    Row("meshgrid of one", lambda x: np.meshgrid(x)[0], ((3,),)),
     Row("concatenate flat", lambda x, y: np.concatenate([x, y], axis=None), ((2, 3), (2,))),
     Row("concatenate rows of an array", np.concatenate, x234),
     Row("append flat", np.append, ((2, 3), (2,))),

@@ -54,7 +54,7 @@ class Derivative(ABC):
     def push(
         self, op: Op, dxs: Sequence[Any], xs: Sequence[Any], y: Any, attributes: Mapping[str, Any]
     ) -> Any:
-        """Return the tangent of y for the tangents of the operands (None is zero), or None."""
+        """Return the tangent of y for the tangents of the operands: None is zero, but not all."""
 
     @abstractmethod
     def bind(self, op: Op) -> Derivative:

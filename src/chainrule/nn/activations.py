@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule import ops
 from chainrule.errors import SettingError
+from chainrule.nn.given import numbers
 from chainrule.nn.module import Module
 
 if TYPE_CHECKING:
@@ -18,16 +19,19 @@ __all__ = [
     "ACTIVATIONS",
     "ELU",
     "GELU",
+    "SELU",
     "Identity",
     "LeakyReLU",
+    "LogSigmoid",
     "LogSoftmax",
+    "Mish",
     "ReLU",
     "ReLU6",
-    "SELU",
     "SiLU",
     "Sigmoid",
     "Softmax",
     "Softplus",
+    "Softsign",
     "Tanh",
     "activation",
 ]
@@ -45,7 +49,7 @@ def _elementwise(name: str, function: Callable[[Any], Any], formula: str) -> typ
     """Return a module without settings that applies a function to each element."""
 
     def forward(self: Module, x: Any) -> Any:  # noqa: ARG001 - a method
-        return function(x)
+        return function(numbers(x, f"the input of {name}"))
 
     forward.__doc__ = f"Return {formula}."
     body = {"__doc__": f"{formula}, element by element.", "forward": forward}
@@ -60,6 +64,9 @@ SiLU = _elementwise("SiLU", ops.silu, "x σ(x)")
 GELU = _elementwise("GELU", ops.gelu, "x Φ(x), exactly")
 SELU = _elementwise("SELU", ops.selu, "the self-normalising exponential unit")
 Softplus = _elementwise("Softplus", ops.softplus, "log(1 + e^x)")
+Softsign = _elementwise("Softsign", ops.softsign, "x / (1 + |x|)")
+LogSigmoid = _elementwise("LogSigmoid", ops.log_sigmoid, "-log(1 + e^-x)")
+Mish = _elementwise("Mish", ops.mish, "x tanh(log(1 + e^x))")
 
 
 class LeakyReLU(Module):
@@ -119,6 +126,9 @@ ACTIVATIONS: dict[str, Callable[[], Module]] = {
     "gelu": GELU,
     "silu": SiLU,
     "softplus": Softplus,
+    "softsign": Softsign,
+    "log_sigmoid": LogSigmoid,
+    "mish": Mish,
 }
 """Every activation that has no axis, by its name."""
 

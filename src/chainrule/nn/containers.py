@@ -73,9 +73,7 @@ class Sequential(Module):
 
     def backward(self, *gradwrtoutput: Any) -> Any:
         """Start the last module of the chain; see `Module.backward`."""
-        g: Any = tuple(
-            fitting(type(self).__name__, gradwrtoutput, self.remembered().outputs)
-        )
+        g: Any = tuple(fitting(type(self).__name__, gradwrtoutput, self.remembered().outputs))
         with one_pass():
             if self._links:
                 g = self._links[-1].backward(*g)
@@ -98,7 +96,7 @@ class _Again(Module):
         self.module = module
 
     @property
-    def training(self) -> bool:  # type: ignore[override]
+    def training(self) -> bool:
         """Whether the module that it stands for is being trained."""
         return self.module.training
 
@@ -189,7 +187,5 @@ class MLP(Sequential):
                 modules.append(named_activation(activation))
                 if dropout:
                     modules.append(Dropout(dropout))
-            modules.append(
-                Linear(inputs, outputs, initialiser=initialiser, seed=rng, dtype=dtype)
-            )
+            modules.append(Linear(inputs, outputs, initialiser=initialiser, seed=rng, dtype=dtype))
         super().__init__(*modules)

@@ -26,7 +26,9 @@ __all__ = ["AvgPool2d", "Conv2d", "MaxPool2d"]
 def _pair(x: Any, name: str, least: int = 1) -> tuple[int, int]:
     """Return a number for each of height and width."""
     pair = (x, x) if isinstance(x, int | np.integer) else tuple(x) if np.iterable(x) else ()
-    if len(pair) != 2 or not all(is_whole(n) or (least == 0 and type(n) is int and n == 0) for n in pair):
+    if len(pair) != 2 or not all(
+        is_whole(n) or (least == 0 and type(n) is int and n == 0) for n in pair
+    ):
         sign = "positive integer" if least else "integer of at least 0"
         raise SettingError(f"{name} has to be a {sign} or two of them, got {x!r}.")
     return int(pair[0]), int(pair[1])
@@ -44,7 +46,11 @@ class _Window(Module):
     def _patches(self, x: Any) -> tuple[Any, tuple[int, ...]]:
         """Return patches (N, C, places in the kernel, patches), and the output's shape but C."""
         sides = self._sides()
-        x = np.pad(x, ((0, 0), (0, 0), *sides), constant_values=self.beyond) if any(map(any, sides)) else x
+        x = (
+            np.pad(x, ((0, 0), (0, 0), *sides), constant_values=self.beyond)
+            if any(map(any, sides))
+            else x
+        )
         reach = [d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True)]
         if any(n < r for n, r in zip(x.shape[2:], reach, strict=True)):
             raise ShapeError(
@@ -130,7 +136,8 @@ class Conv2d(_Window):
         self.groups = size(groups, "groups")
         if self.in_channels % self.groups or self.out_channels % self.groups:
             raise SettingError(
-                f"groups has to divide the channels, {in_channels} and {out_channels}, got {groups}."
+                f"groups has to divide the channels, {in_channels} and {out_channels}, got "
+                f"{groups}."
             )
         self.kernel_size = _pair(kernel_size, "kernel_size")
         self.stride = _pair(stride, "stride")
@@ -264,6 +271,7 @@ class AvgPool2d(_Pool):
         kernel_size: Pair,
         stride: Pair | None = None,
         padding: Pair = 0,
+        *,
         count_include_pad: bool = True,
         divisor_override: int | None = None,
     ) -> None:

@@ -1,4 +1,4 @@
-"""Labels and indices: whole numbers that name one of so many, and what is said where they do not."""
+"""Labels and indices: whole numbers that name one of so many, or an error that says where."""
 
 from __future__ import annotations
 

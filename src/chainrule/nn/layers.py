@@ -80,7 +80,7 @@ class Linear(Module):
                 f"{self.in_features}, got {describe(x)}.",
                 advice="It takes features along the last axis, and examples before it.",
             )
-        y = x @ self.weight.T
+        y = x @ np.transpose(self.weight)
         return y if self.bias is None else y + self.bias
 
     def extra_repr(self) -> str:

@@ -121,11 +121,8 @@ class Module(Parts):
         What is passed by name has no gradient.
         """
         current = recording()
-        if current is None:
-            records = any(_has_values(x) for x in inputs)
-        else:
-            records = not current.remembers
-        if records:
+        traced = current is None and any(_has_values(x) for x in inputs)
+        if traced or (current is not None and not current.remembers):
             if self.writes_backward:
                 return call_written(self, inputs, options)
             return self.forward(*inputs, **options)
@@ -370,8 +367,9 @@ def functional_call(
     >>> from chainrule import nn
     >>> layer = nn.Linear(2, 1)
     >>> loss = lambda p, x: np.sum(functional_call(layer, p, x)[0])
-    >>> chainrule.grad(loss)({"weight": np.ones((1, 2)), "bias": np.zeros(1)}, np.ones((3, 2)))
-    {'bias': array([3.]), 'weight': array([[3., 3.]])}
+    >>> gradient = chainrule.grad(loss)(layer.state_dict(), np.ones((3, 2)))
+    >>> gradient["weight"]
+    array([[3., 3.]])
     """
     own = dict(module.named_state())
     unknown = [name for name in parameters if name not in own]

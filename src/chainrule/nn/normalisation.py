@@ -170,7 +170,9 @@ class LayerNorm(Module):
         *,
         dtype: Any = np.float64,
     ) -> None:
-        lengths = normalized_shape if isinstance(normalized_shape, list | tuple) else [normalized_shape]
+        lengths = (
+            normalized_shape if isinstance(normalized_shape, list | tuple) else [normalized_shape]
+        )
         self.normalized_shape = tuple(size(n, "normalized_shape") for n in lengths)
         self.eps = _positive(eps)
         self.weight: Any = None

@@ -61,7 +61,8 @@ def _private(module: Module) -> Module:
         own.data, own.grad = number_of(parameter), None
         memo[id(parameter)] = own
     for part in module.modules():
-        for x in optree.tree_leaves(list(vars(part).values())):
+        leaves: list[Any] = optree.tree_leaves(list(vars(part).values()))  # type: ignore[arg-type]
+        for x in leaves:
             if type(x) is Value:  # what a forward pass left behind; a trace is not copied
                 memo[id(x)] = x
     return copy.deepcopy(module, memo)
@@ -242,12 +243,14 @@ class _NoRule(Derivative):
         self, op: Op, k: int, g: Any, xs: Sequence[Any], y: Any, attributes: Mapping[str, Any]
     ) -> Any:
         """Refuse."""
+        del k, g, xs, y, attributes
         raise self._refuse(op)
 
     def push(
         self, op: Op, dxs: Sequence[Any], xs: Sequence[Any], y: Any, attributes: Mapping[str, Any]
     ) -> Any:
         """Refuse."""
+        del dxs, xs, y, attributes
         raise self._refuse(op)
 
 

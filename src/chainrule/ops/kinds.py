@@ -94,10 +94,10 @@ def _at(rules: tuple[Any, ...], k: int) -> Any:
 
 
 def _total(terms: list[Any]) -> Any:
-    """Return the sum of tangents, or None where there are none."""
-    total = None
-    for term in terms:
-        total = term if total is None else total + term
+    """Return the sum of tangents, of which there is one at least."""
+    total, *rest = terms
+    for term in rest:
+        total = total + term
     return total
 
 
@@ -138,7 +138,7 @@ class Partials(Derivative):
             if dx is not None
         ]
         total = _total(terms)
-        return total if total is None or total.shape == y.shape else np.broadcast_to(total, y.shape)
+        return total if total.shape == y.shape else np.broadcast_to(total, y.shape)
 
 
 @dataclass(frozen=True)

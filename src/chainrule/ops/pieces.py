@@ -287,7 +287,8 @@ def divmod_(a, b):
 @called_by(np.select)
 def select(conditions, choices, default=0):
     """The first choice whose condition holds, else the default."""
-    y = default
-    for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
+    dtype = np.result_type(*choices, default)
+    y, *typed = [dtype.type(x) if type(x) in {int, float} else x for x in (default, *choices)]
+    for condition, choice in zip(reversed(conditions), reversed(typed), strict=True):
         y = np.where(condition, choice, y)
     return y

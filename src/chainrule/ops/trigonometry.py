@@ -147,7 +147,9 @@ def rad2deg(x):
 def sinc(x):
     """sin(πx) / (πx), which is 1 at 0."""
     angle = math.pi * x
-    is_zero = angle == 0
-    at_zero = 1 - angle * angle / 6  # the series, so that slope and curvature are right at 0
-    angle = np.where(is_zero, 1, angle)
-    return np.where(is_zero, at_zero, np.sin(angle) / angle)
+    # near 0 its series, whose next term is below 3e-18: slopes of the quotient would cancel
+    is_small = np.abs(angle) < 0.1
+    a2 = angle * angle
+    series = 1 - a2 / 6 * (1 - a2 / 20 * (1 - a2 / 42 * (1 - a2 / 72)))
+    angle = np.where(is_small, 1, angle)
+    return np.where(is_small, series, np.sin(angle) / angle)

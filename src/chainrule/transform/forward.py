@@ -43,8 +43,7 @@ def push_forward(graph: Graph, numbers: Sequence[Any], tangents: dict[int, Any])
         y = numbers[index]
         with marked(y, f"{op.name} forward"):
             dy = op.derivative.push(op, dxs, xs, y, node.attributes)
-            if dy is not None:
-                found[index] = dy if dy.dtype == y.dtype else dy.astype(y.dtype)
+            found[index] = dy if dy.dtype == y.dtype else dy.astype(y.dtype)
     return found
 
 
