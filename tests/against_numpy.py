@@ -63,7 +63,8 @@ def check(row: Row) -> None:
     """Hold a function to everything that is known of it without looking inside.
 
     Its value is NumPy's, walked or evaluated from a graph; both modes agree with each other
-    and with differences, as do the second derivatives; batches of both are loops; float32 stays what it is.
+    and with differences, as do the second derivatives; batches of both are loops; float32
+    stays what it is.
     """
     f, xs = row.function, row.inputs()
     expected = f(*xs)

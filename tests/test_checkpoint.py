@@ -40,7 +40,8 @@ def bits(x):
     """Return everything that may differ between two values, as something that compares by ==."""
     if isinstance(x, np.ndarray | np.generic):
         little = x.byteswap() if x.dtype.byteorder == ">" else x
-        return type(x), x.dtype.newbyteorder("="), x.shape, little.tobytes()
+        kind = np.ndarray if isinstance(x, np.ndarray) else np.generic
+        return kind, x.dtype.newbyteorder("="), x.shape, little.tobytes()
     if isinstance(x, float):
         return float, struct.pack("d", x)
     if isinstance(x, dict):

@@ -11,7 +11,7 @@ import pytest
 import chainrule
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-LEAST = {"half_moons": 0.98, "several_classes": 0.98, "spiral": 0.98}
+LEAST = {"digits_chain": 0.96, "half_moons": 0.98, "several_classes": 0.98, "spiral": 0.98}
 """The accuracy that each line with one has to reach."""
 
 

@@ -64,7 +64,7 @@ def test_norms(row):
     Row("cholesky", lambda x: np.linalg.cholesky(spd(x)), ((4, 4),)),
     Row("cholesky upper", lambda x: np.linalg.cholesky(spd(x), upper=True), ((3, 3),)),
     Row("cholesky of a stack", lambda x: np.linalg.cholesky(spd(x)), ((2, 3, 3),)),
-    *[Row(f"det {n}", np.linalg.det, ((n, n),)) for n in (1, 2, 3, 4, 5)],
+    *[Row(f"det {n}", np.linalg.det, ((n, n),)) for n in (1, 2, 3, 4, 9)],
     Row("det of a stack", np.linalg.det, ((2, 2, 3, 3),)),
     Row("log of slogdet", lambda x: np.linalg.slogdet(x)[1], ((2, 3, 3),)),
     Row("both of slogdet", lambda x: np.multiply(*np.linalg.slogdet(x)), ((3, 3),)),
@@ -101,6 +101,13 @@ def test_a_determinant_has_its_slope_at_singular_matrices():
     )
     np.testing.assert_array_equal(grad(np.linalg.det)(np.zeros((3, 3))), np.zeros((3, 3)))
     np.testing.assert_array_equal(grad(np.linalg.det)(np.diag([0.0, 2, 3])), np.diag([6.0, 0, 0]))
+    rng = np.random.default_rng(0)
+    for n in (2, 4, 5, 8):
+        a = rng.normal(size=(n, n))
+        a[-1] = a[0]
+        minor = lambda i, j, a=a: np.linalg.det(np.delete(np.delete(a, i, 0), j, 1))
+        cofactors = [[(-1) ** (i + j) * minor(i, j) for j in range(n)] for i in range(n)]
+        np.testing.assert_allclose(grad(np.linalg.det)(a), cofactors, rtol=1e-10, atol=1e-13)
     assert grad(lambda a: np.linalg.det(a) + np.sum(a))(np.zeros((0, 0))).shape == (0, 0)
 
 

@@ -17,6 +17,8 @@ x34, x234, two = ((3, 4),), ((2, 3, 4),), ((2, 3), (2, 3))
     Row("reshape to one", lambda x: np.reshape(x, -1), x34),
     Row("reshape to nothing", lambda x: np.reshape(x, ()), ((1, 1),)),
     Row("reshape of nothing", lambda x: np.reshape(x, (-1, 3)), ((0, 3),)),
+    Row("reshape to an array of lengths", lambda x: np.reshape(x, np.array([2, -1])), x34),
+    Row("broadcast_to lengths", lambda x: np.broadcast_to(x, np.array([2, 3, 4])), x34),
     Row("ravel F", lambda x: np.ravel(x, "F"), x34),
     Row("flatten F", lambda x: x.flatten("F"), x34),
     Row("reshape method F", lambda x: x.reshape(2, 6, order="F"), x34),

@@ -63,10 +63,23 @@ Tanh = _elementwise("Tanh", np.tanh, "tanh x")
 SiLU = _elementwise("SiLU", ops.silu, "x σ(x)")
 GELU = _elementwise("GELU", ops.gelu, "x Φ(x), exactly")
 SELU = _elementwise("SELU", ops.selu, "the self-normalising exponential unit")
-Softplus = _elementwise("Softplus", ops.softplus, "log(1 + e^x)")
 Softsign = _elementwise("Softsign", ops.softsign, "x / (1 + |x|)")
 LogSigmoid = _elementwise("LogSigmoid", ops.log_sigmoid, "-log(1 + e^-x)")
 Mish = _elementwise("Mish", ops.mish, "x tanh(log(1 + e^x))")
+
+
+class Softplus(Module):
+    """log(1 + e^βx) / β, without overflow."""
+
+    def __init__(self, beta: float = 1.0) -> None:
+        if not beta > 0:
+            raise SettingError(f"beta has to be positive, got {beta}.")
+        self.beta = beta
+
+    def forward(self, x: Any) -> Any:
+        """Return the smooth rectifier of x."""
+        x = numbers(x, "the input of Softplus")
+        return ops.softplus(x) if self.beta == 1 else ops.softplus(x * self.beta) / self.beta
 
 
 class LeakyReLU(Module):
@@ -77,7 +90,7 @@ class LeakyReLU(Module):
 
     def forward(self, x: Any) -> Any:
         """Return max(x, slope · x)."""
-        return ops.leaky_relu(x, slope=self.negative_slope)
+        return ops.leaky_relu(numbers(x, "the input of LeakyReLU"), slope=self.negative_slope)
 
 
 class ELU(Module):
@@ -88,7 +101,7 @@ class ELU(Module):
 
     def forward(self, x: Any) -> Any:
         """Return the exponential linear unit of x."""
-        return ops.elu(x, alpha=self.alpha)
+        return ops.elu(numbers(x, "the input of ELU"), alpha=self.alpha)
 
 
 class Softmax(Module):
@@ -99,7 +112,7 @@ class Softmax(Module):
 
     def forward(self, x: Any) -> Any:
         """Return the softmax of x."""
-        return ops.softmax(x, axis=self.axis)
+        return ops.softmax(numbers(x, "the input of Softmax"), axis=self.axis)
 
 
 class LogSoftmax(Module):
@@ -110,7 +123,7 @@ class LogSoftmax(Module):
 
     def forward(self, x: Any) -> Any:
         """Return the logarithm of the softmax of x."""
-        return ops.log_softmax(x, axis=self.axis)
+        return ops.log_softmax(numbers(x, "the input of LogSoftmax"), axis=self.axis)
 
 
 ACTIVATIONS: dict[str, Callable[[], Module]] = {

@@ -209,10 +209,11 @@ class Dropout(Module):
     Examples
     --------
     >>> layer = Dropout(0.5, seed=0)
-    >>> layer(np.ones(6))
-    array([2., 0., 0., 2., 0., 2.])
-    >>> layer.backward(np.ones(6))
-    array([2., 0., 0., 2., 0., 2.])
+    >>> y = layer(np.ones(1000))
+    >>> sorted(set(y.tolist()))
+    [0.0, 2.0]
+    >>> np.array_equal(layer.backward(np.ones(1000)), y)
+    True
     """
 
     def __init__(self, p: float = 0.5, *, seed: int | None = None) -> None:

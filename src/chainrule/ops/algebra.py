@@ -91,32 +91,24 @@ def inv(a):
     return np.linalg.inv(a)
 
 
+_LARGEST_EXPANDED = 8
+"""Rows; n² minors of larger matrices cost much more than the inverse."""
+
+
 def _cofactors(a):
     """Return the derivative of the determinant: a cofactor for each entry.
 
-    Expanded by minors for matrices of up to 3 rows, where singular ones are common; beyond,
-    det(a) a⁻ᵀ.
+    Expanded by minors, which serves singular matrices too; for large ones det(a) a⁻ᵀ.
     """
     n = a.shape[-1]
-    if n > 3:
+    if n > _LARGEST_EXPANDED:
         return np.expand_dims(det(a), (-1, -2)) * inv(a).mT
-    if n <= 1:
+    if n < 2:
         return np.ones(a.shape, a.dtype)
-    rows = []
-    for i in range(n):
-        row = []
-        for j in range(n):
-            minor = a[..., [k for k in range(n) if k != i], :][..., [k for k in range(n) if k != j]]
-            row.append((-1.0) ** (i + j) * _small_det(minor))
-        rows.append(np.stack(row, axis=-1))
-    return np.stack(rows, axis=-2)
-
-
-def _small_det(a):
-    """Return the determinant of matrices of one or two rows, as a polynomial."""
-    if a.shape[-1] == 1:
-        return a[..., 0, 0]
-    return a[..., 0, 0] * a[..., 1, 1] - a[..., 0, 1] * a[..., 1, 0]
+    others = np.array([[k for k in range(n) if k != i] for i in range(n)])
+    minors = a[..., others[:, None, :, None], others[:, None, :]]
+    signs = 1 - 2 * (np.add.outer(np.arange(n), np.arange(n)) % 2)
+    return signs.astype(a.dtype) * det(minors)
 
 
 @rules(

@@ -33,9 +33,12 @@ def axes_of(axis, ndim):
     return axes
 
 
+_SEVERAL = (tuple, list, np.ndarray)
+
+
 def _full_shape(x, shape):
     """Return a shape with its -1 filled in."""
-    shape = tuple(int(n) for n in (shape if isinstance(shape, tuple | list) else (shape,)))
+    shape = tuple(int(n) for n in (shape if isinstance(shape, _SEVERAL) else (shape,)))
     if shape.count(-1) > 1 or min(shape, default=0) < -1:
         raise ShapeError(f"reshape needs lengths of which one alone may be -1, got {list(shape)}.")
     if -1 in shape:
@@ -236,7 +239,7 @@ def _broadcast_result(x, shape):
     lambda g, x: sum_to(g, x.shape),
     shape=_broadcast_result,
     settle=lambda x, shape: {
-        "shape": tuple(shape) if isinstance(shape, tuple | list) else (int(shape),)
+        "shape": tuple(int(n) for n in (shape if isinstance(shape, _SEVERAL) else (shape,)))
     },
     batch=single(
         lambda n, x, shape: broadcast_to(
