@@ -11,7 +11,10 @@ from chainrule.errors import NoOpError, ShapeError
 
 x34, x234, empty = ((3, 4),), ((2, 3, 4),), ((0, 3),)
 some = np.array([[True, False, True, True], [False, True, False, False], [True] * 4])
-functions = [np.sum, np.mean, np.prod, np.max, np.min, np.var, np.std, np.ptp, np.median]
+functions = [
+    np.sum, np.mean, np.prod, np.max, np.min, np.var, np.std, np.ptp, np.median, np.nansum,
+    np.nanmean,
+]  # fmt: skip
 
 
 @table(
@@ -140,6 +143,16 @@ def test_nan_flows_through_reductions():
         np.testing.assert_array_equal(y, f(x, axis=1))
         assert pull(np.ones_like(y))[0].shape == x.shape
     np.testing.assert_array_equal(grad(lambda x: np.median(x, axis=1)[1])(x), [[0] * 3, [0, 0, 1]])
+
+
+@pytest.mark.parametrize("axis", [None, 0, (0, 1)])
+def test_what_is_not_a_number_may_be_left_out(axis):
+    x = np.array([[1.0, np.nan, 2.0], [3.0, 1.0, 2.0]])
+    kept = ~np.isnan(x)
+    for f, share in ((np.nansum, kept), (np.nanmean, kept / np.sum(kept, axis, keepdims=True))):
+        y, pull = vjp(lambda x, f=f: f(x, axis=axis), x)
+        np.testing.assert_allclose(y, f(x, axis=axis))
+        np.testing.assert_allclose(pull(np.ones(y.shape)[()])[0], share)
 
 
 def test_the_median_of_an_even_number_has_two_halves():

@@ -45,8 +45,18 @@ class Memory:
 
 
 def kept(x: Any) -> Any:
-    """Return a copy of an array that its owner may write to; anything else as it is."""
+    """Return a copy of an array that its owner may write to; a list of numbers as an array."""
+    if type(x) is list and _are_numbers(x):
+        return np.asarray(x)
     return x.copy() if type(x) is np.ndarray else x
+
+
+def _are_numbers(rows: list[Any]) -> bool:
+    """Return whether a list holds numbers, or lists of numbers of one length."""
+    if all(isinstance(x, int | float | np.number) for x in rows):
+        return True
+    inner = all(type(x) is list and len(x) == len(rows[0]) and _are_numbers(x) for x in rows)
+    return inner and len({np.shape(x) for x in rows}) == 1
 
 
 def apart(y: Any, inputs: Sequence[Any]) -> Any:

@@ -83,7 +83,7 @@ def sum_(x, *, axis=None, keepdims=False):
     return np.sum(x, axis=axis, keepdims=keepdims)
 
 
-def _with_options(function, x, axis, dtype, keepdims, initial=None, where=None, neutral=None):
+def _with_options(function, x, axis, dtype, keepdims, where=None, neutral=None):
     """Apply a reduction with the options that NumPy's have besides the axis."""
     if dtype is not None:
         x = x.astype(dtype)
