@@ -11,6 +11,7 @@ from bad_calls import MATRIX, SQUARE, VECTOR, bad, check, gradient
 
 import chainrule as cr
 from chainrule import Spec, errors, ops
+from chainrule.graph import OPS
 
 HERE = Path(__file__).name
 
@@ -61,7 +62,7 @@ def test_a_graph_that_branched_is_not_evaluated_on_other_numbers():
         ((), "got 0"),
         ((MATRIX,), "needs float64[3], got float64[2, 3]"),
         ((np.ones(3, np.float32),), "got float32[3]"),
-        ((2.0,), "2.0 (float)"),
+        ((2.0,), "got float64[]"),
     ],
     ids=str,
 )
@@ -111,7 +112,7 @@ def test_the_nearest_function_exists():
     [
         (lambda v: ops.sin(v, 1, 2), "sin takes (x), got 3"),
         (lambda v: ops.softmax(v, axes=1), "softmax takes (x, axis=-1); it has no axes"),
-        (ops.reshape, "reshape takes (x, shape), got 1"),
+        (OPS["reshape"], "reshape takes (x, shape), got 1"),
         (lambda v: len(v[0, 0]), "without axes"),
     ],
 )
@@ -234,18 +235,17 @@ def test_what_would_lose_a_derivative(f, x, says):
 
 
 def test_writing_one_number_into_an_array():
-    """NumPy reports this in its own words; ours, with the way out, is the cause."""
+    """NumPy reports this in its own words; ours, with the way out, take their place."""
 
     def f(v):
         a = np.zeros(3)
         a[0] = v[0, 0]
         return a
 
-    with pytest.raises(ValueError, match="setting an array element") as caught:
+    with pytest.raises(errors.ConversionError) as caught:
         gradient(f, MATRIX)
     line = f.__code__.co_firstlineno + 2
-    assert isinstance(caught.value.__cause__, errors.ConversionError)
-    assert f"at {HERE}:{line}" in str(caught.value.__cause__)
+    assert f"at {HERE}:{line}" in str(caught.value)
 
 
 def test_pythons_questions_to_what_has_no_derivative_are_answered():

@@ -46,7 +46,7 @@ def whole(call: Call):
 
 @per_op()
 def test_a_record_is_complete(op):
-    assert (op.doc and op.doc.rstrip().endswith((".", ")", "]", "*x*", ":"))) or op.doc
+    assert op.doc
     assert op.cases, "no cases, so nothing would be tested"
     assert op.derivative.kind in {"partials", "linear", "bilinear", "rules", "flat"}
     named = set(re.findall(r"<(\w+)>", op.latex))
@@ -134,7 +134,7 @@ def test_every_executor_gives_what_the_graph_means(call):
             expected, run(program, *given), simplify(program).evaluate(*given), strict=True
         ):
             np.testing.assert_array_equal(a, b)
-            agree(c, a)
+            np.testing.assert_array_equal(c, a)
 
 
 @per_call()
@@ -171,6 +171,14 @@ def test_the_batch_rule_is_a_loop(call):
         flags = [k in chosen for k in range(len(stacked))]
         batched = batch(graph, n, flags).check().evaluate(*operands)[0]
         np.testing.assert_array_equal(batched, ys)
+        if call.op.differentiable:
+            program = reverse(graph, call.places)
+            u = np.ones((n, *ys.shape[1:]), ys.dtype)
+            rows = batch(program, n, [*flags, True]).check().evaluate(*operands, u)
+            for i in range(n):
+                row = [x[i] if k in chosen else x for k, x in enumerate(operands)]
+                for a, b in zip(rows, program.evaluate(*row, u[i][()]), strict=True):
+                    agree(a[i], b)
 
 
 def _which(call: Call) -> int:

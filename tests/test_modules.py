@@ -14,6 +14,7 @@ from chainrule.errors import (
     NoRuleError,
     NotScalarError,
     OutputError,
+    SettingError,
     ShapeError,
     StateError,
     StructureError,
@@ -201,6 +202,32 @@ def test_a_chain_in_a_chain_hands_on():
     np.testing.assert_array_equal(flat.backward(G), nested.backward(G))
     for a, b in zip(flat.gradients().values(), nested.gradients().values(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_chain_with_a_forward_of_its_own_is_derived_from_that():
+    class Doubled(nn.Sequential):
+        def forward(self, x):
+            return 2 * super().forward(x) + x
+
+    chain = nn.Sequential(nn.Tanh(), Doubled(nn.Sigmoid(), nn.Linear(2, 2, seed=0)))
+    for mode in (True, False):
+        chain.train(mode)(X)
+        by_hand = chain.backward(G)
+        (at_x,), gradients = through_engine(chain, X)
+        close(by_hand, at_x)
+        for name, gradient in chain.gradients().items():
+            close(gradient, gradients[name])
+
+
+def test_a_part_of_a_chain_is_a_chain_beside_it():
+    chain = nn.Sequential(nn.Linear(2, 3, seed=0), nn.Tanh(), nn.Linear(3, 2, seed=1))
+    part = chain[:2]
+    chain(X)
+    expected = chain.backward(G)
+    close(part(2 * X), np.tanh(2 * X @ chain[0].weight.T + chain[0].bias))
+    part.backward(np.ones((5, 3)))
+    np.testing.assert_array_equal(chain.backward(G), expected)
+    assert part[0] is chain[0]
 
 
 def test_an_empty_chain_is_the_identity():
@@ -546,6 +573,45 @@ def test_random_layers_inside_a_written_one_draw_once():
     np.testing.assert_allclose(first, derived, atol=1e-6)
 
 
+@pytest.mark.parametrize("second", [False, True])
+def test_a_key_may_be_traced_through_a_written_one(second):
+    module = nn.Sequential(Inner(p=0.5), Around())
+
+    def f(x, key):
+        slope = cr.grad(lambda x: np.sum(nn.functional_call(module, {}, x, key=key)[0]))
+        return cr.grad(lambda x: np.sum(slope(x) ** 2))(x) if second else slope(x)
+
+    graph = cr.trace(f, cr.Spec(X.shape), cr.Spec((2,), np.int64))
+    for key in (np.array([1, 2]), np.array([3, 4])):
+        close(graph.evaluate(X, key)[0], f(X, key))
+    assert np.any(f(X, np.array([1, 2])) != f(X, np.array([3, 4])))
+
+
+class Around(nn.Module):
+    """A chain inside a module that writes its own backward."""
+
+    def __init__(self):
+        self.inside = nn.Sequential(nn.Linear(2, 3, seed=0), nn.Tanh(), nn.Linear(3, 2, seed=1))
+
+    def forward(self, x):
+        return self.inside(x)
+
+    def backward(self, g):
+        return self.inside.backward(g)
+
+
+def test_a_chain_inside_a_written_one():
+    module = Around()
+    module(X)
+    close(module.backward(G), through_engine(module.inside, X)[0][0])
+    close(through_engine(module, X)[0][0], through_engine(module.inside, X)[0][0])
+    x = X[0]
+    close(
+        cr.hessian(lambda x: np.sum(module(x) ** 2))(x),
+        cr.hessian(lambda x: np.sum(module.inside(x) ** 2))(x),
+    )
+
+
 def test_buffers_of_a_written_one_are_new_where_they_can_be():
     class Counting(nn.Module):
         def __init__(self):
@@ -827,6 +893,17 @@ def test_a_state_that_does_not_fit_is_told_in_full_and_not_loaded():
     same(net.state_dict(), before)
 
 
+def test_what_is_no_state_and_no_type():
+    net = nn.Linear(2, 2)
+    for state in (None, [1]):
+        with pytest.raises(StateError, match="dictionary of arrays"):
+            net.load_state_dict(state)
+    with pytest.raises(SettingError, match="floating-point"):
+        net.astype(int)
+    with pytest.raises(InputTypeError, match=r"parameter Linear\.bias"):
+        net.bias = ["a", "b"]
+
+
 @pytest.mark.parametrize("mode", [True, False])
 def test_single_precision_stays_single(mode):
     net = nn.Sequential(
@@ -887,6 +964,113 @@ def test_a_module_says_whether_it_mixes_examples():
     assert net.mixes_examples
     assert not net.eval().mixes_examples
     assert not nn.MLP([2, 2], seed=0).mixes_examples
+
+
+def test_running_numbers_inside_a_written_one():
+    class Normal(nn.Module):
+        def __init__(self):
+            self.norm = nn.BatchNorm1d(2)
+
+        def forward(self, x):
+            return self.norm(x)
+
+        def backward(self, g):
+            return self.norm.backward(g)
+
+    module, plain = Normal(), nn.BatchNorm1d(2)
+    plain(X)
+    _, buffers = nn.functional_call(module, {}, X)
+    np.testing.assert_array_equal(buffers["norm.running_mean"], plain.running_mean)
+    assert module.norm.num_batches_tracked == 0
+    module(X)
+    close(module.backward(G), plain.backward(G))
+    np.testing.assert_array_equal(module.norm.running_var, plain.running_var)
+    close(through_engine(module, X)[0][0], plain.backward(G))
+
+
+def test_a_forward_that_cannot_be_traced_is_run():
+    class Filled(nn.Module):
+        def forward(self, x):
+            y = np.empty(x.shape)
+            y[...] = x * 2
+            return y
+
+        def backward(self, g):
+            return 2 * g
+
+    module = Filled()
+    graph = cr.trace(cr.grad(lambda x: np.sum(module(x) ** 2)), cr.Spec(X.shape))
+    close(graph.evaluate(X)[0], 8 * X)
+
+
+def test_what_a_forward_pass_left_behind_is_not_copied():
+    class Keeping(Cube):
+        def forward(self, x):
+            self.kept = [x]
+            return super().forward(x)
+
+    class Outer(nn.Module):
+        def __init__(self):
+            self.inside = Keeping()
+
+        def forward(self, x):
+            self.kept = x
+            return self.inside(np.sin(x))
+
+    module = Outer()
+    for _ in range(2):
+        close(cr.grad(lambda x: np.sum(module(x)))(X), 7 * np.sin(X) ** 2 * np.cos(X))
+    module.inside.kept = module.kept
+    close(cr.grad(lambda x: np.sum(module(x)))(X), 7 * np.sin(X) ** 2 * np.cos(X))
+
+
+def test_an_input_without_derivative_needs_no_gradient():
+    class Rows(nn.Module):
+        def __init__(self):
+            self.table = nn.Parameter(np.arange(6.0).reshape(3, 2))
+
+        def forward(self, x, indices):
+            return x * self.table[indices]
+
+        def backward(self, g):
+            x, indices = self.last_input
+            slope = np.zeros(self.table.shape)
+            np.add.at(slope, indices, g * x)
+            self.grad["table"] = slope
+            return g * self.table[indices], None
+
+    module, indices = Rows(), np.array([0, 2, 2, 1, 0])
+    module(X, indices)
+    at_x, at_indices = module.backward(G)
+    assert at_indices is None
+    close(at_x, G * module.table[indices])
+    kept = module.grad["table"].copy()
+    close(cr.grad(lambda x: np.sum(module(x, indices) * G))(X), at_x)
+    gradient = cr.grad(lambda p: np.sum(nn.functional_call(module, p, X, indices)[0] * G))(
+        {"table": module.table}
+    )
+    close(gradient["table"], kept)
+
+
+def test_options_go_along_without_a_gradient():
+    class Power(nn.Module):
+        def forward(self, x, *, by=1):
+            self.by = by
+            return x**by
+
+        def backward(self, g):
+            return g * self.by * self.last_input[0] ** (self.by - 1)
+
+    class Derived(nn.Module):
+        def forward(self, x, *, by=1):
+            return x**by
+
+    for module in (Power(), Derived(), Derived().eval()):
+        module(X, by=3)
+        close(module.backward(G), 3 * G * X**2)
+        close(cr.grad(lambda x, m=module: np.sum(m(x, by=3)))(X), 3 * X**2)
+        y, _ = nn.functional_call(module, {}, X, by=2)
+        close(y, X**2)
 
 
 def test_a_module_without_inputs():

@@ -636,14 +636,13 @@ def test_a_lost_derivative_is_an_error_with_a_way_out(f, instead):
 
 
 def test_writing_one_element_into_an_array_is_an_error():
-    """NumPy itself reports this one; our error, with the way out, is its cause."""
+    """NumPy reports this in its own words; ours, with the way out, take their place."""
 
     def f(x):
         np.zeros(3)[0] = x[0]
 
-    with pytest.raises(ValueError, match="setting an array element") as caught:
+    with pytest.raises(ConversionError, match="would lose its derivative"):
         cr.grad(f)(point)
-    assert isinstance(caught.value.__cause__, ConversionError)
 
 
 def write_element(x):

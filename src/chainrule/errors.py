@@ -91,6 +91,7 @@ _HOUSE = Path(__file__).parent
 _LIBRARIES = (
     *[str(part) for part in _HOUSE.iterdir() if part.name != "cli"],  # commands are users too
     *[f"{Path(module).parent}{os.sep}" for module in (np.__file__, optree.__file__)],
+    f"{Path(np.__file__).parent.with_name('scipy')}{os.sep}",  # which is not loaded yet
     importlib.__file__,
     "<frozen ",  # the modules that Python starts with
 )

@@ -41,10 +41,10 @@ class Program:
         self._constants = list(graph.constants.items())
         self._steps = _steps(graph)
 
-    def __call__(self, *arrays: Any) -> list[Any]:
+    def __call__(self, *given: Any) -> list[Any]:
         """Return the outputs for these inputs; the errors are those of `Graph.evaluate`."""
         graph = self.graph
-        graph.accept(arrays)
+        arrays = graph.accept(given)
         numbers: list[Any] = [None] * len(graph.nodes)
         for index, x in zip(graph.inputs, arrays, strict=True):
             numbers[index] = x
@@ -54,7 +54,7 @@ class Program:
             numbers[index] = forward(*[numbers[i] for i in inputs])
             for i in done:
                 numbers[i] = None
-        return [numbers[i] for i in graph.outputs]
+        return graph.results(numbers)
 
 
 def _steps(graph: Graph) -> list[_Step]:

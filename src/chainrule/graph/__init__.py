@@ -1,13 +1,14 @@
 """What a program is: ops, nodes, graphs, the values and traces that make them, their text."""
 
 from chainrule.graph.dispatch import NUMPY, answer
-from chainrule.graph.graph import REAL, Graph, Node, Origin, Spec, Where, describe
+from chainrule.graph.graph import REAL, Graph, Node, Origin, Spec, Where, describe, owned
 from chainrule.graph.notation import constants, literal, write
 from chainrule.graph.op import OPS, REQUIRED, Case, Derivative, Op
 from chainrule.graph.reading import read
 from chainrule.graph.trace import (
     ShapeTracer,
     Tracer,
+    called,
     lower,
     outputs_of,
     parameter_names,
@@ -34,11 +35,13 @@ __all__ = [
     "Value",
     "Where",
     "answer",
+    "called",
     "constants",
     "describe",
     "literal",
     "lower",
     "outputs_of",
+    "owned",
     "parameter_names",
     "read",
     "returned_by",

@@ -9,9 +9,10 @@ another, executors walk one.
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from chainrule.errors import ChainruleError, GraphError, SpecialisedError, Struc
 from chainrule.graph.notation import write
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from chainrule.graph.op import Op
 
@@ -49,17 +50,35 @@ class Origin(NamedTuple):
     rule: str
 
 
-class Spec(NamedTuple):
+class _ShapeAndDtype(NamedTuple):
+    """The fields of `Spec`."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+class Spec(_ShapeAndDtype):
     """The shape and dtype of an array without its numbers.
+
+    Parameters
+    ----------
+    shape
+        The lengths of the axes.
+    dtype
+        The type of the entries, or its name; float64 if none is said.
 
     Examples
     --------
-    >>> Spec((3, 4)).size
+    >>> Spec((3, 4), "float32").size
     12
     """
 
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any] = np.dtype("float64")
+    __slots__ = ()
+
+    def __new__(cls, shape: Sequence[int] | int = (), dtype: Any = np.float64) -> Self:
+        """Return a specification with a tuple of integers and a NumPy dtype in it."""
+        lengths = tuple(shape) if isinstance(shape, Sequence) else (shape,)
+        return super().__new__(cls, lengths, np.dtype(dtype))
 
     @property
     def ndim(self) -> int:
@@ -86,6 +105,21 @@ class Node(NamedTuple):
     where: Where = NOWHERE
     origin: Origin | None = None
     name: str = ""
+
+
+def owned(x: Any, used: set[int]) -> Any:
+    """Return an array that its receiver may write to: no view, and given out only once.
+
+    ``used`` holds the identities of the arrays that are somebody's already.
+    """
+    if type(x) is not np.ndarray:
+        return x
+    if not x.shape:
+        return x[()]
+    if id(x) in used or x.base is not None or not x.flags.writeable:
+        x = x.copy()
+    used.add(id(x))
+    return x
 
 
 def describe(x: Any) -> str:
@@ -148,12 +182,16 @@ class Graph:
         StructureError
             If the number, shape or dtype of the arrays is not that of the inputs.
         """
-        numbers = self.walk(*arrays)
-        return [numbers[i] for i in self.outputs]
+        return self.results(self.walk(*arrays))
 
-    def walk(self, *arrays: Any) -> list[Any]:
+    def results(self, numbers: Sequence[Any]) -> list[Any]:
+        """Return the numbers of the outputs, as arrays that their receiver may write to."""
+        used = {id(numbers[i]) for i in (*self.inputs, *self.constants)}
+        return [owned(numbers[i], used) for i in self.outputs]
+
+    def walk(self, *given: Any) -> list[Any]:
         """Return the number of every node for these inputs, in order."""
-        self.accept(arrays)
+        arrays = self.accept(given)
         numbers: list[Any] = [None] * len(self.nodes)
         for index, x in zip(self.inputs, arrays, strict=True):
             numbers[index] = x
@@ -164,8 +202,8 @@ class Graph:
                 numbers[index] = node.op(*[numbers[i] for i in node.inputs], **node.attributes)
         return numbers
 
-    def accept(self, arrays: Sequence[Any]) -> None:
-        """Raise unless these arrays fit the inputs."""
+    def require_general(self) -> None:
+        """Raise unless the graph holds for all numbers."""
         inputs = [self.nodes[index] for index in self.inputs]
         if self.specialised:
             raise SpecialisedError(
@@ -173,6 +211,11 @@ class Graph:
                 "alone and cannot be evaluated on others.",
                 *[f"input {node.name}: {describe(node)}" for node in inputs],
             )
+
+    def accept(self, arrays: Sequence[Any]) -> list[Any]:
+        """Return arrays for the inputs, or raise where they do not fit."""
+        self.require_general()
+        arrays = [x if hasattr(x, "dtype") else np.asarray(x)[()] for x in arrays]
         if len(arrays) != len(self.inputs):
             raise StructureError(
                 f"this graph has {len(self.inputs)} inputs, got {len(arrays)} arrays."
@@ -183,20 +226,26 @@ class Graph:
                 raise StructureError(
                     f"input {node.name or f'%{index}'} needs {describe(node)}, got {describe(x)}."
                 )
+        return arrays
 
     def check(self) -> Graph:
         """Return the graph itself, or raise `GraphError` where it breaks a rule.
 
         The rules: a node refers to earlier nodes only; what has no op is an input or a
-        constant and nothing else is; every op has its operands and attributes; and its
-        shape and dtype are what its op says of them.
+        constant and nothing else is; a constant has the shape and dtype of its node; every op
+        has its operands and attributes, and its shape and dtype are what its op says of them.
         """
         given = {*self.inputs, *self.constants}
+        if len(given) < len(self.inputs) + len(self.constants):
+            raise GraphError("an input stands twice among the inputs and constants.")
         for index, node in enumerate(self.nodes):
             if any(not 0 <= i < index for i in node.inputs):
                 raise GraphError(f"%{index} refers to {node.inputs}, which are not all before it.")
             if (node.op is None) != (index in given):
                 raise GraphError(f"%{index} must have an op or be an input or constant, not both.")
+            x = self.constants.get(index, node)
+            if (x.shape, x.dtype) != (node.shape, node.dtype):
+                raise GraphError(f"%{index} says {describe(node)}, its constant {describe(x)}.")
             if node.op is not None:
                 operands = [Spec(self.nodes[i].shape, self.nodes[i].dtype) for i in node.inputs]
                 try:

@@ -71,4 +71,9 @@ def _type(node: Node) -> str:
 
 def _is_small(x: Any) -> bool:
     """Return whether a constant is one finite number, which its text gives exactly."""
-    return isinstance(x, (np.ndarray, np.generic)) and x.ndim == 0 and bool(np.isfinite(x))
+    return (
+        isinstance(x, (np.ndarray, np.generic))
+        and x.ndim == 0
+        and x.dtype.itemsize <= 8
+        and bool(np.isfinite(x))
+    )

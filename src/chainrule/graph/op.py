@@ -36,6 +36,11 @@ REQUIRED: Any = object()
 """The default of an attribute that has none."""
 
 
+def registered(name: str) -> Op:
+    """Return the op of a name."""
+    return OPS[name]
+
+
 class Derivative(ABC):
     """How an op is differentiated: both modes, and the words for it, from one statement."""
 
@@ -45,7 +50,7 @@ class Derivative(ABC):
     def pull(
         self, op: Op, k: int, g: Any, xs: Sequence[Any], y: Any, attributes: Mapping[str, Any]
     ) -> Any:
-        """Return the cotangent of operand k for the cotangent g of the output y, or None.
+        """Return the cotangent of operand k for the cotangent g of the output y.
 
         It may still have the shape that broadcasting gave it: the walker sums it back.
         """
@@ -139,6 +144,12 @@ class Op:
     cost: Callable[..., float]
     differentiable: bool = True
 
+    def __reduce__(self) -> Any:
+        """Let copies and pickles of graphs refer to the op that is registered."""
+        if OPS.get(self.name) is self:
+            return registered, (self.name,)
+        return super().__reduce__()
+
     def __post_init__(self) -> None:
         """Let ``help(op)`` show the documentation of the op."""
         object.__setattr__(self, "__doc__", self.doc)
@@ -176,6 +187,15 @@ class Op:
         missing = [name for name, x in complete.items() if x is REQUIRED]
         if missing or (len(operands) != len(self.operands) and not self.variadic):
             raise TypeError(f"{self.name} takes {self.signature}, got {len(operands)} operands")
+        for name, x in complete.items():
+            if type(x) is Value and np.issubdtype(x.dtype, np.inexact):
+                raise InputTypeError(
+                    f"{self.name} takes {name} as a plain number, which has no derivative.",
+                    f"{name}: {describe(x)}",
+                    advice="Write it with operations: np.where(x > 0, x, slope * x) has one.",
+                )
+            if isinstance(x, np.generic):  # else its type would take part in promotion
+                complete[name] = x.item()
         return complete if self.settle is None else self.settle(*operands, **complete)
 
     def infer(self, operands: Sequence[Any], attributes: Mapping[str, Any]) -> Spec:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import optree
 
-from chainrule.errors import InputTypeError, LeakError, OutputError
+from chainrule.errors import ChainruleError, InputTypeError, LeakError, OutputError
 from chainrule.graph.graph import REAL, Graph, Node, Origin, Spec, Where, describe
 from chainrule.graph.value import Value
 from chainrule.graph.where import user_line
@@ -37,6 +37,8 @@ __all__ = [
 
 _LEVELS = itertools.count()
 _SCALARS = (bool, int, float)
+_LARGE = 1 << 14
+"""Entries from which on reading an array again is worth not copying it again."""
 
 
 class Tracer:
@@ -58,6 +60,7 @@ class Tracer:
         self.here: tuple[Where, Origin | None] | None = None
         self.keep_flat = keep_flat
         self.is_open = True
+        self._copies: dict[int, tuple[Any, Value]] = {}
 
     def input(self, number: Any, name: str = "", *, active: bool = True) -> Value:
         """Add an input that has this number (an array, a `Spec`, an outer value)."""
@@ -69,7 +72,22 @@ class Tracer:
     def constant(self, number: Any) -> Value:
         """Add a constant; an array is copied, so that its owner may write to it."""
         if not isinstance(number, np.generic | Value):
-            number = np.array(number)[()]
+            _, known = self._copies.get(id(number), (None, None))
+            if known is not None and np.array_equal(number, self.graph.constants[known.index]):
+                return known
+            return self._copied(number)
+        return self._constant(number)
+
+    def _copied(self, given: Any) -> Value:
+        """Add a copy of an array; a large one that comes again unchanged is the same constant."""
+        number = np.array(given)[()]
+        value = self._constant(number)
+        if number.size >= _LARGE and number.dtype.kind in REAL:
+            number.flags.writeable = False
+            self._copies[id(given)] = (given, value)
+        return value
+
+    def _constant(self, number: Any) -> Value:
         if number.dtype.kind not in REAL:
             raise InputTypeError("only arrays of real numbers can be traced.", describe(number))
         value = self._append(Node(None, (), {}, number.shape, number.dtype), number, False)
@@ -237,6 +255,19 @@ def parameter_names(function: Callable[..., Any], count: int) -> list[str]:
     return (names + [""] * count)[:count]
 
 
+def called(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Call a function on traced values, and raise our error where NumPy wraps it in its own.
+
+    ``a[0] = v`` ends in NumPy's words about sequences, with ours as their cause.
+    """
+    try:
+        return function(*args, **options)
+    except (ValueError, TypeError) as error:
+        if isinstance(error.__cause__, ChainruleError) and not isinstance(error, ChainruleError):
+            raise error.__cause__ from None
+        raise
+
+
 def outputs_of(function: Callable[..., Any], tracer: Tracer, y: Any) -> tuple[list[Any], Any]:
     """Return the leaves and the structure of what a function returned, if they are numbers."""
     leaves, structure = optree.tree_flatten(y)
@@ -310,7 +341,7 @@ def trace(function: Callable[..., Any], *arguments: Any) -> Graph:
         for path, x in zip(paths, leaves, strict=True)
     ]
     try:
-        y = function(*optree.tree_unflatten(structure, values))
+        y = called(function, *optree.tree_unflatten(structure, values))
         leaves, _ = outputs_of(function, tracer, y)
         tracer.graph.outputs = [tracer.lift(leaf).index for leaf in leaves]
     finally:

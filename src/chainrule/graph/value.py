@@ -207,7 +207,7 @@ class Value(Traced):
     # ------------------------------------------------------------------ indexing
 
     def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, int) and self.shape and not -len(self) <= index < len(self):
+        if type(index) is int and self.shape and not -len(self) <= index < len(self):
             # IndexError ends the old protocol of iteration, so it has to be raised here
             raise AxisError(
                 f"there is no place {index} on an axis of length {len(self)}.", describe(self)

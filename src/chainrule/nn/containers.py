@@ -28,7 +28,8 @@ class Sequential(Module):
     Each module's ``previous_module`` is the one before it. ``backward`` starts the last module
     alone; the others follow by `Module.propagate_gradient`, so nothing is propagated twice. A
     module that stands in a chain several times, or in several chains, keeps a memory for each
-    place, and its gradients add.
+    place, and its gradients add. A subclass with a ``forward`` of its own is a module like any
+    other: its backward follows from that.
 
     Examples
     --------
@@ -69,10 +70,19 @@ class Sequential(Module):
 
     def _apply(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Any]:
         """Let each link remember what it needs."""
-        return self.forward(*inputs, **options), None
+        if self._is_chain:
+            return self.forward(*inputs, **options), None
+        return super()._apply(inputs, options)
+
+    @property
+    def _is_chain(self) -> bool:
+        """Whether the output is that of the last link, and not of a subclass's forward."""
+        return type(self).forward is Sequential.forward
 
     def backward(self, *gradwrtoutput: Any) -> Any:
         """Start the last module of the chain; see `Module.backward`."""
+        if not self._is_chain:
+            return super().backward(*gradwrtoutput)
         g: Any = tuple(fitting(type(self).__name__, gradwrtoutput, self.remembered().outputs))
         with one_pass():
             if self._links:
@@ -85,8 +95,8 @@ class Sequential(Module):
     def __iter__(self) -> Iterator[Module]:
         return iter(self._chain)
 
-    def __getitem__(self, k: int) -> Module:
-        return self._chain[k]
+    def __getitem__(self, k: int | slice) -> Module:
+        return Sequential(*self._chain[k]) if isinstance(k, slice) else self._chain[k]
 
 
 class _Again(Module):

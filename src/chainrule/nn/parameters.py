@@ -79,7 +79,8 @@ class Parameter:
 
     def write(self, data: Any, name: str = "") -> None:
         """Copy numbers into the array; their shape has to be its own."""
-        if np.shape(data) != self.shape:
+        data = numbers(data, f"parameter {name}".rstrip())
+        if data.shape != self.shape:
             raise StructureError(
                 f"parameter {name} has the shape {list(self.shape)}, got {list(np.shape(data))}."
             )

@@ -7,16 +7,17 @@ tuples and dictionaries of modules. Names are paths, such as ``layers.0.weight``
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from chainrule.errors import StateError
+from chainrule.errors import SettingError, StateError
 from chainrule.graph import REAL, describe
 from chainrule.nn.parameters import Buffer, Parameter, number_of, recording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 __all__ = ["Parts"]
 
@@ -171,6 +172,11 @@ class Parts:
 
         Counts stay whole numbers, and gradients are forgotten.
         """
+        if not np.issubdtype(dtype, np.floating):
+            raise SettingError(
+                "a module holds floating-point numbers, which change by small steps, got "
+                f"{dtype!r}."
+            )
         for _, parameter in self.named_state():
             if np.issubdtype(parameter.dtype, np.floating):
                 parameter.data = parameter.data.astype(dtype)
@@ -205,6 +211,11 @@ class Parts:
         >>> bool(np.all(other.weight == model.weight))
         True
         """
+        if not isinstance(state, Mapping):
+            raise StateError(
+                f"a state is a dictionary of arrays by their paths, got {describe(state)}.",
+                advice="Pass what state_dict() of the same module gives.",
+            )
         own = dict(self.named_state())
         given = {name: _array(x) for name, x in state.items()}
         facts = [f"missing: {name} {list(own[name].shape)}" for name in own if name not in given]

@@ -37,15 +37,10 @@ def call_written(module: Module, inputs: tuple[Any, ...], options: dict[str, Any
     current = recording()
     key = np.array([next(_CALLS)]) if current is None or current.key is None else current.next_key()
     run = _Run(_private(module), len(inputs), options, key)
-    parameters = [number_of(p) for p in module.parameters()]
-    op = _op(
-        type(module).__name__,
-        run.forward,
-        _Written(run),
-        len(inputs) + len(parameters),
-        run.result,
-    )
-    y = op(*inputs, *parameters)
+    operands = [*inputs, *[number_of(p) for p in module.parameters()]]
+    if type(key) is Value:  # another one each time that the program runs
+        operands.append(key)
+    y = _op(type(module).__name__, run.forward, _Written(run), len(operands), run.result)(*operands)
     if current is not None:
         for buffer, number in zip(module.buffers(), run.buffers, strict=False):
             if number is not None:
@@ -80,7 +75,8 @@ class _Run:
     options
         What the module is called with by name.
     key
-        What random layers inside draw from, so that running again draws alike.
+        What random layers inside draw from, so that running again draws alike; if it is traced,
+        it is the last operand.
     """
 
     def __init__(self, module: Module, inputs: int, options: dict[str, Any], key: Any) -> None:
@@ -94,8 +90,11 @@ class _Run:
         self._pulled: tuple[tuple[Any, ...], list[Any]] = ((), [])
 
     def _stand(self, xs: tuple[Any, ...]) -> Any:
-        values = zip(self.parameters, xs[self.inputs :], strict=True)
-        return standing_in({id(p): x for p, x in values}, self.key, remembers=True)
+        """Let the operands stand for parameters and key."""
+        end = self.inputs + len(self.parameters)
+        values = zip(self.parameters, xs[self.inputs : end], strict=True)
+        key = xs[end] if len(xs) > end else self.key
+        return standing_in({id(p): x for p, x in values}, key, remembers=True)
 
     def forward(self, *xs: Any) -> Any:
         """Return the module's output; it remembers what its backward needs."""
@@ -128,12 +127,12 @@ class _Run:
             self.module.backward(g)
         gradients = [
             np.zeros(x.shape, x.dtype) if d is None else d
-            for d, x in zip([*passed[-1], *[p.grad for p in self.parameters]], xs, strict=True)
+            for d, x in zip([*passed[-1], *[p.grad for p in self.parameters]], xs, strict=False)
         ]
         self._pulled = ((g, *xs), gradients)
         return gradients
 
-    def push(self, tangents: tuple[Any, ...], *xs: Any) -> Any:
+    def push(self, tangents: Sequence[Any], *xs: Any) -> Any:
         """Return the tangent of the output, as the module's ``jvp`` says."""
         name = type(self.module).__name__
         written = getattr(self.module, "jvp", None)
@@ -144,7 +143,7 @@ class _Run:
                 "(grad, vjp).",
             )
         with self._stand(xs):
-            return written(tangents, xs[: self.inputs])
+            return written(tuple(tangents[: self.inputs + len(self.parameters)]), xs[: self.inputs])
 
     def result(self, *xs: Any) -> tuple[tuple[int, ...], Any]:
         """Return the shape and dtype of the output: by a trace, or by a run on ones."""
@@ -211,9 +210,10 @@ class _Written(Derivative):
     ) -> Any:
         """Return the tangent that the module's ``jvp`` says, if it has one."""
         del attributes
-        tangents = tuple(
-            np.zeros(x.shape, x.dtype) if d is None else d for d, x in zip(dxs, xs, strict=True)
-        )
+        tangents = [
+            np.zeros(x.shape, x.dtype) if d is None and np.issubdtype(x.dtype, np.floating) else d
+            for d, x in zip(dxs, xs, strict=True)
+        ]
         dy = self.run.push(tangents, *xs)
         if dy.shape != y.shape:
             raise BackwardError(

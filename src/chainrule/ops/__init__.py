@@ -1,10 +1,13 @@
 """The words of the language: every op, declared once, and the functions composed of them.
 
-`chainrule.ops.tanh` is the op itself; it acts on arrays and on traced values. A new op is
-found here without being listed: what a module of this package declares is public.
+`chainrule.ops.tanh` acts on arrays and on traced values. What NumPy has, too, takes NumPy's
+arguments here: `chainrule.ops.sum` is what stands for `numpy.sum`. A new op is found here without
+being listed: what a module of this package declares is public.
 """
 
-from chainrule.graph import OPS, Op
+import numpy as np
+
+from chainrule.graph import NUMPY, OPS, Op
 from chainrule.ops.activations import *  # noqa: F403
 from chainrule.ops.algebra import *  # noqa: F403
 from chainrule.ops.arithmetic import *  # noqa: F403
@@ -24,7 +27,7 @@ from chainrule.ops.running import *  # noqa: F403
 from chainrule.ops.shapes import *  # noqa: F403
 from chainrule.ops.trigonometry import *  # noqa: F403
 
-globals().update(OPS)
+globals().update({name: NUMPY.get(getattr(np, name, None), op) for name, op in OPS.items()})
 
 __all__ = sorted(  # noqa: PLE0605 - what is declared is public, so that one file is touched
     name

@@ -67,7 +67,7 @@ def solve(a, b):
 
 
 @called_by(np.linalg.solve)
-def solve_of(a, b):
+def _solve_of(a, b):
     """The solution of a system of equations for a vector or a matrix."""
     if np.ndim(b) == 1:
         return np.squeeze(solve(a, np.expand_dims(b, -1)), -1)
@@ -208,7 +208,7 @@ def cholesky(a):
 
 
 @called_by(np.linalg.cholesky)
-def cholesky_of(a, *, upper=False):
+def _cholesky_of(a, *, upper=False):
     """The triangular factor of symmetric positive definite matrices."""
     y = cholesky(a)
     return y.mT if upper else y

@@ -75,7 +75,7 @@ def argsort(x, *, axis):
 
 
 @called_by(np.argsort)
-def argsort_of(x, axis=-1, kind=None, *, stable=None):
+def _argsort_of(x, axis=-1, kind=None, *, stable=None):
     """The positions that put an axis in order."""
     return argsort(np.ravel(x), axis=0) if axis is None else argsort(x, axis=axis)
 
@@ -85,7 +85,7 @@ def sort(x, axis=-1, kind=None, *, stable=None):
     """An axis in order: each slope goes back to where its number stood."""
     if axis is None:
         x, axis = np.ravel(x), 0
-    return np.take_along_axis(x, argsort_of(x, axis), axis=axis)
+    return np.take_along_axis(x, _argsort_of(x, axis), axis=axis)
 
 
 @called_by(np.median)

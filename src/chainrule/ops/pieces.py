@@ -131,7 +131,7 @@ def _is_literal_zero(x):
 
 
 @called_by(np.maximum)
-def maximum_or_relu(a, b):
+def _maximum_or_relu(a, b):
     """The larger of two, or the rectifier where one is the literal zero."""
     if _is_literal_zero(a):
         return relu(b)
@@ -182,7 +182,7 @@ def where_(c, a, b):
 
 
 @called_by(np.where)
-def where_or_nonzero(condition, *branches):
+def _where_or_nonzero(condition, *branches):
     """Take one of two branches; without branches, the places where the condition holds."""
     return where_(condition, *branches) if branches else answer(np.nonzero, condition)
 

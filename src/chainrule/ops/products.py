@@ -56,7 +56,7 @@ def matmul(a, b):
 
 
 @called_by(np.matmul, np.linalg.matmul)
-def matmul_of(a, b):
+def _matmul_of(a, b):
     """The matrix product; a vector on the left is a row, one on the right a column."""
     a_ndim, b_ndim = np.ndim(a), np.ndim(b)
     if a_ndim > 1 and b_ndim > 1:
@@ -80,7 +80,7 @@ def dot(a, b):
     if a_ndim == 0 or b_ndim == 0:
         return np.multiply(a, b)
     if b_ndim <= 2:
-        return matmul_of(a, b)
+        return _matmul_of(a, b)
     return tensordot(a, b, ([a_ndim - 1], [b_ndim - 2]))
 
 
@@ -99,7 +99,7 @@ def outer(a, b):
 
 
 @called_by((np.multiply, "outer"))
-def multiply_outer(a, b):
+def _multiply_outer(a, b):
     """All products of a number of a and one of b, with the axes of both."""
     return np.reshape(a, (*np.shape(a), *[1] * np.ndim(b))) * b
 
@@ -302,7 +302,7 @@ def einsum(*xs, subscripts=REQUIRED):
 
 
 @called_by(np.einsum)
-def einsum_of(subscripts, *xs, optimize=False):
+def _einsum_of(subscripts, *xs, optimize=False):
     """Sums of products of numbers that share letters (Einstein's convention)."""
     if not isinstance(subscripts, str):
         raise NoOpError(

@@ -25,6 +25,8 @@ _CASES = [
 
 
 def _settled(x, axis, keepdims):
+    if x.ndim == 0 and axis in {0, -1}:  # as NumPy takes it
+        axis = None
     return {"axis": axes_of(axis, x.ndim), "keepdims": bool(keepdims)}
 
 
@@ -93,16 +95,16 @@ def _with_options(function, x, axis, dtype, keepdims, where=None, neutral=None):
 
 
 @called_by(np.sum)
-def sum_with_options(x, axis=None, dtype=None, keepdims=False, initial=None, where=None):
+def _sum_with_options(x, axis=None, dtype=None, keepdims=False, initial=None, where=None):
     """The sum over axes."""
     total = _with_options(sum_, x, axis, dtype, keepdims, where=where, neutral=0)
     return total if initial is None else total + initial
 
 
 @called_by((np.add, "reduce"))
-def add_reduce(x, axis=0, dtype=None, keepdims=False):
+def _add_reduce(x, axis=0, dtype=None, keepdims=False):
     """The sum over an axis, the first if none is said."""
-    return sum_with_options(x, axis, dtype, keepdims)
+    return _sum_with_options(x, axis, dtype, keepdims)
 
 
 @linear(
@@ -120,7 +122,7 @@ def mean(x, *, axis=None, keepdims=False):
 
 
 @called_by(np.mean)
-def mean_with_options(x, axis=None, dtype=None, keepdims=False):
+def _mean_with_options(x, axis=None, dtype=None, keepdims=False):
     """The arithmetic mean over axes."""
     return _with_options(mean, x, axis, dtype, keepdims)
 
@@ -189,27 +191,27 @@ def min_(x, *, axis=None, keepdims=False):
 
 
 @called_by(np.max, np.amax)
-def max_with_options(x, axis=None, keepdims=False, initial=None, where=None):
+def _max_with_options(x, axis=None, keepdims=False, initial=None, where=None):
     """The largest over axes."""
     largest = _with_options(max_, x, axis, None, keepdims, where=where, neutral=-np.inf)
     return largest if initial is None else np.maximum(largest, initial)
 
 
 @called_by(np.min, np.amin)
-def min_with_options(x, axis=None, keepdims=False, initial=None, where=None):
+def _min_with_options(x, axis=None, keepdims=False, initial=None, where=None):
     """The smallest over axes."""
     smallest = _with_options(min_, x, axis, None, keepdims, where=where, neutral=np.inf)
     return smallest if initial is None else np.minimum(smallest, initial)
 
 
 @called_by((np.maximum, "reduce"))
-def maximum_reduce(x, axis=0, keepdims=False):
+def _maximum_reduce(x, axis=0, keepdims=False):
     """The largest over an axis, the first if none is said."""
     return max_(x, axis=axis, keepdims=keepdims)
 
 
 @called_by((np.minimum, "reduce"))
-def minimum_reduce(x, axis=0, keepdims=False):
+def _minimum_reduce(x, axis=0, keepdims=False):
     """The smallest over an axis, the first if none is said."""
     return min_(x, axis=axis, keepdims=keepdims)
 
@@ -254,27 +256,29 @@ def prod(x, *, axis=None, keepdims=False):
 @called_by(np.nansum)
 def nansum(x, axis=None, dtype=None, keepdims=False):
     """The sum of the numbers that are numbers."""
-    return sum_with_options(np.where(np.isnan(x), 0, x), axis, dtype, keepdims)
+    return _sum_with_options(np.where(np.isnan(x), 0, x), axis, dtype, keepdims)
 
 
 @called_by(np.nanmean)
 def nanmean(x, axis=None, dtype=None, keepdims=False):
     """The mean of the numbers that are numbers."""
-    count = np.sum(np.logical_not(np.isnan(x)).astype(x.dtype), axis=axis, keepdims=keepdims)
+    count = np.sum(
+        np.logical_not(np.isnan(x)).astype(dtype or x.dtype), axis=axis, keepdims=keepdims
+    )
     return nansum(x, axis, dtype, keepdims) / count
 
 
 @called_by(np.prod)
-def prod_with_options(x, axis=None, dtype=None, keepdims=False, initial=None, where=None):
+def _prod_with_options(x, axis=None, dtype=None, keepdims=False, initial=None, where=None):
     """The product over axes."""
     product = _with_options(prod, x, axis, dtype, keepdims, where=where, neutral=1)
     return product if initial is None else product * initial
 
 
 @called_by((np.multiply, "reduce"))
-def multiply_reduce(x, axis=0, dtype=None, keepdims=False):
+def _multiply_reduce(x, axis=0, dtype=None, keepdims=False):
     """The product over an axis, the first if none is said."""
-    return prod_with_options(x, axis, dtype, keepdims)
+    return _prod_with_options(x, axis, dtype, keepdims)
 
 
 def _shares(x, y, axis):
@@ -292,7 +296,8 @@ def _shares(x, y, axis):
 )
 def logsumexp(x, *, axis=None, keepdims=False):
     """The logarithm of the sum of exponentials; the largest is taken out, so nothing overflows."""
-    top = np.max(x, axis=axis, keepdims=True)
+    x = np.asarray(x, floating(np.asarray(x)))
+    top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, top.dtype.type(0))
     with np.errstate(divide="ignore"):
         y = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
@@ -301,7 +306,7 @@ def logsumexp(x, *, axis=None, keepdims=False):
 
 
 @called_by((np.logaddexp, "reduce"))
-def logaddexp_reduce(x, axis=0, keepdims=False):
+def _logaddexp_reduce(x, axis=0, keepdims=False):
     """The logarithm of the sum of exponentials over an axis, the first if none is said."""
     return logsumexp(x, axis=axis, keepdims=keepdims)
 

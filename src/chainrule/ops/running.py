@@ -64,7 +64,7 @@ def cumsum(x, *, axis):
 
 
 @called_by(np.cumsum, np.cumulative_sum)
-def cumsum_of(x, axis=None):
+def _cumsum_of(x, axis=None):
     """The running sums along an axis, or along all numbers."""
     return cumsum(np.ravel(x), axis=0) if axis is None else cumsum(x, axis=axis)
 

@@ -14,8 +14,10 @@ from chainrule.graph import (
     ShapeTracer,
     Spec,
     Value,
+    called,
     describe,
     outputs_of,
+    owned,
     parameter_names,
 )
 
@@ -39,6 +41,7 @@ def evaluate_batch(graph: Graph, n: int, xs: Sequence[Any], batched: Sequence[bo
     batched
         For each input, whether it has examples along its first axis.
     """
+    graph.require_general()
     numbers: list[Any] = [None] * len(graph.nodes)
     has_batch = [False] * len(graph.nodes)
     for index, x, b in zip(graph.inputs, xs, batched, strict=True):
@@ -114,7 +117,7 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0) -> Callable[..., Any]:
     """
 
     @functools.wraps(f)
-    def mapped(*args: Any) -> Any:
+    def mapped(*args: Any, **options: Any) -> Any:
         axes = in_axes if isinstance(in_axes, tuple | list) else (in_axes,) * len(args)
         if len(axes) != len(args) or not all(a is None or isinstance(a, int) for a in axes):
             raise StructureError(
@@ -124,37 +127,55 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0) -> Callable[..., Any]:
             )
         names = parameter_names(f, len(args))
         tracer = ShapeTracer()
-        examples: list[Any] = []
+        entered: list[tuple[Any, bool]] = []
         inner = [
-            x if axis is None else _enter(tracer, x, axis, name, examples)
+            _share(tracer, x, name, entered)
+            if axis is None
+            else _enter(tracer, x, axis, name, entered)
             for x, axis, name in zip(args, axes, names, strict=True)
         ]
-        n = _common_length(examples)
+        n = _common_length([x for x, has_examples in entered if has_examples])
         try:
-            leaves, structure = outputs_of(f, tracer, f(*inner))
+            leaves, structure = outputs_of(f, tracer, called(f, *inner, **options))
             graph = tracer.graph
             graph.outputs = [tracer.lift(leaf).index for leaf in leaves]
         finally:
             tracer.close()
-        outputs = evaluate_batch(graph, n, examples, [True] * len(examples))
+        xs, batched = zip(*entered, strict=True)
+        everything: Any = (args, xs)
+        used = {id(x) for x in optree.tree_leaves(everything)}
+        outputs = [owned(y, used) for y in evaluate_batch(graph, n, xs, batched)]
         return optree.tree_unflatten(structure, outputs)
 
     return mapped
 
 
-def _enter(tracer: ShapeTracer, tree: Any, axis: int, name: str, examples: list[Any]) -> Any:
+def _share(tracer: ShapeTracer, tree: Any, name: str, entered: list[tuple[Any, bool]]) -> Any:
+    """Return an argument that all examples share; its arrays are traced, its numbers stay."""
+
+    def one(x: Any) -> Any:
+        if not isinstance(x, np.ndarray) or not x.shape:
+            return x
+        entered.append((x, False))
+        return tracer.input(Spec(x.shape, x.dtype), name)
+
+    return optree.tree_map(one, tree)
+
+
+def _enter(
+    tracer: ShapeTracer, tree: Any, axis: int, name: str, entered: list[tuple[Any, bool]]
+) -> Any:
     """Return an argument for one example, and add its arrays, examples in front, to the list."""
 
     def one(x: Any) -> Value:
         x = x if type(x) is Value else np.asarray(x)
         if not -x.ndim <= axis < x.ndim:
             raise ShapeError(
-                f"vmap needs an axis {axis} in argument {name or len(examples)}, "
-                f"got {describe(x)}.",
+                f"vmap needs an axis {axis} in argument {name or len(entered)}, got {describe(x)}.",
                 advice="Say in_axes=None for an argument that all examples share.",
             )
         x = np.moveaxis(x, axis, 0) if axis else x
-        examples.append(x)
+        entered.append((x, True))
         return tracer.input(Spec(x.shape[1:], x.dtype), name)
 
     return optree.tree_map(one, tree)

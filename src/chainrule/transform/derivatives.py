@@ -18,6 +18,7 @@ from chainrule.graph import (
     describe,
     lower,
     outputs_of,
+    owned,
     returned_by,
 )
 from chainrule.transform.forward import push_forward
@@ -25,10 +26,8 @@ from chainrule.transform.run import (
     LEAF,
     Run,
     front_positions,
-    is_floating,
     is_of,
     leaves_like,
-    owned,
     run_traced,
 )
 
@@ -191,8 +190,7 @@ def vjp(f: Callable[..., Any], *xs: Any, has_aux: bool = False) -> Any:
     (array([[3., 4.],
            [0., 0.]]), array([1., 0.]))
     """
-    active = [k for k, x in enumerate(xs) if _has_floating(x)]
-    run = run_traced(f, xs, {}, active)
+    run = run_traced(f, xs, {}, range(len(xs)), lenient=True)
     result, extra = _with_extra(f, run.y) if has_aux else (run.y, None)
     leaves, structure = outputs_of(f, run.tracer, result)
 
@@ -205,10 +203,7 @@ def vjp(f: Callable[..., Any], *xs: Any, has_aux: bool = False) -> Any:
                 cotangents[leaf.index] = part if before is None else before + part
         found = run.pull(cotangents)
         used = {id(part) for part in gs}
-        return tuple(
-            run.gradient(argument, found, used) if k in active else None
-            for k, argument in enumerate(run.arguments)
-        )
+        return tuple(_or_none(run.gradient(part, found, used)) for part in run.arguments)
 
     y = optree.tree_unflatten(structure, [_copied(lower(run.tracer, leaf)) for leaf in leaves])
     return (y, pull, lower(run.tracer, extra)) if has_aux else (y, pull)
@@ -219,11 +214,9 @@ def _copied(y: Any) -> Any:
     return y.copy() if type(y) is np.ndarray else y
 
 
-def _has_floating(x: Any) -> bool:
-    leaves = optree.tree_leaves(x)
-    return bool(leaves) and all(
-        isinstance(leaf, float) or (hasattr(leaf, "dtype") and is_floating(leaf)) for leaf in leaves
-    )
+def _or_none(gradient: Any) -> Any:
+    """Return a gradient, None where it is a container of nothing but None."""
+    return gradient if optree.tree_leaves(gradient) else None
 
 
 def jvp(f: Callable[..., Any], xs: Sequence[Any], dxs: Sequence[Any]) -> tuple[Any, Any]:
@@ -236,7 +229,8 @@ def jvp(f: Callable[..., Any], xs: Sequence[Any], dxs: Sequence[Any]) -> tuple[A
     xs
         The tuple of arguments.
     dxs
-        The tuple of tangents, with the structure and shapes of the arguments.
+        The tuple of tangents, with the structure and shapes of the arguments; None for one
+        that is constant, such as labels.
 
     Returns
     -------
@@ -259,10 +253,12 @@ def along(
 ) -> tuple[Any, Any]:
     """Return what `jvp` does, for the caller of that name."""
     require_tuples(name, xs, dxs)
-    run = run_traced(f, xs, {}, range(len(xs)))
+    run = run_traced(f, xs, {}, [k for k, dx in enumerate(dxs) if dx is not None])
     leaves, structure = outputs_of(f, run.tracer, run.y)
     tangents: dict[int, Any] = {}
     for argument, dx in zip(run.arguments, dxs, strict=True):
+        if dx is None:
+            continue
         parts = leaves_like(name, dx, argument.leaves, argument.structure or LEAF)
         tangents |= {x.index: part for x, part in zip(argument.leaves, parts, strict=True)}
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.graph import Graph, ShapeTracer, Spec
-from chainrule.transform.levels import marked
+from chainrule.transform.origins import marked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

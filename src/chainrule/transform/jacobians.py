@@ -105,7 +105,7 @@ def _reverse_blocks(run: Run, y: Any, inputs: Sequence[Value]) -> list[Any]:
         return [found[x.index] if x.index in found else np.zeros(x.shape, x.dtype) for x in inputs]
 
     rows = vmap(pull)(_directions(y))
-    return [_shaped(row, (*y.shape, *x.shape)) for row, x in zip(rows, inputs, strict=True)]
+    return [_shaped(row, y, x) for row, x in zip(rows, inputs, strict=True)]
 
 
 def _forward_blocks(run: Run, x: Value, outputs: Sequence[Any]) -> list[Any]:
@@ -118,16 +118,17 @@ def _forward_blocks(run: Run, x: Value, outputs: Sequence[Any]) -> list[Any]:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         columns = iter(vmap(push)(_directions(x)))
     return [
-        _shaped(np.moveaxis(next(columns), 0, -1), (*y.shape, *x.shape))
-        if is_of(run, y)
-        else _no_derivative(y, x)
+        _shaped(np.moveaxis(next(columns), 0, -1), y, x) if is_of(run, y) else _no_derivative(y, x)
         for y in outputs
     ]
 
 
-def _shaped(block: Any, shape: tuple[int, ...]) -> Any:
-    block = np.reshape(block, shape)
-    return block if type(block) is Value else np.array(block)
+def _shaped(block: Any, y: Any, x: Value) -> Any:
+    """Return a block as an array of its own, of the shape of y and x and the dtype of x."""
+    block = np.reshape(block, (*y.shape, *x.shape))
+    if type(block) is Value:
+        return block if block.dtype == x.dtype else block.astype(x.dtype)
+    return np.array(block, x.dtype)
 
 
 def hessian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.graph import Graph, ShapeTracer, Spec
+from chainrule.errors import InputTypeError
+from chainrule.graph import Graph, ShapeTracer, Spec, describe
 from chainrule.ops import sum_to
-from chainrule.transform.levels import marked
+from chainrule.transform.origins import marked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,6 +100,12 @@ def reverse(graph: Graph, wrt: Sequence[int] | None = None) -> Graph:
     """
     tracer = ShapeTracer()
     places = _floating(graph) if wrt is None else wrt
+    for place in places:
+        node = graph.nodes[graph.inputs[place]]
+        if not np.issubdtype(node.dtype, np.floating):
+            raise InputTypeError(
+                f"input {node.name or place} has no derivative: it is {describe(node)}."
+            )
     depends = graph.dependents([graph.inputs[p] for p in places])
     active = [
         d and (node.op is None or node.op.differentiable)

@@ -14,7 +14,9 @@ from chainrule.graph import (
     Graph,
     Tracer,
     Value,
+    called,
     describe,
+    owned,
     parameter_names,
 )
 from chainrule.transform.reverse import pull_back
@@ -30,7 +32,6 @@ __all__ = [
     "is_floating",
     "is_of",
     "leaves_like",
-    "owned",
     "run_traced",
 ]
 
@@ -76,45 +77,41 @@ class Run(NamedTuple):
         return optree.tree_unflatten(argument.structure, leaves)
 
 
-def owned(g: Any, used: set[int]) -> Any:
-    """Return an array that its receiver may write to: no view, and given out only once."""
-    if type(g) is not np.ndarray:
-        return g
-    if not g.shape:
-        return g[()]
-    if id(g) in used or g.base is not None or not g.flags.writeable:
-        g = g.copy()
-    used.add(id(g))
-    return g
-
-
 def is_floating(x: Any) -> bool:
     """Return whether an array can change by small steps."""
     return np.issubdtype(x.dtype, np.floating)
 
 
-def _enter(tracer: Tracer, x: Any, active: bool, name: str) -> Argument:
-    """Trace the floating-point arrays of an argument; the rest stays as it is."""
+def _enter(tracer: Tracer, x: Any, active: bool, name: str, *, lenient: bool = False) -> Argument:
+    """Trace the floating-point arrays of an argument; the rest stays as it is.
+
+    An active argument has to be of such arrays alone, unless one is lenient.
+    """
     if type(x) is np.ndarray:
-        value = _enter_leaf(tracer, x, active, name)
+        value = _enter_leaf(tracer, x, active, name, lenient=lenient)
         return Argument(value, [value], None)
-    if x is None and active:  # for a container it would be one without arrays
+    if x is None and active and not lenient:  # for a container it would be one without arrays
         _enter_leaf(tracer, x, active, name)
     if type(x) in {int, str, bool, type(None)} and not active:
         return Argument(x, [x], None)
     leaves, structure = optree.tree_flatten(x)
-    values = [_enter_leaf(tracer, leaf, active, name) for leaf in leaves]
+    values = [_enter_leaf(tracer, leaf, active, name, lenient=lenient) for leaf in leaves]
     return Argument(optree.tree_unflatten(structure, values), values, structure)
 
 
-def _enter_leaf(tracer: Tracer, x: Any, active: bool, name: str) -> Any:
+def _enter_leaf(tracer: Tracer, x: Any, active: bool, name: str, *, lenient: bool = False) -> Any:
     if type(x) is float and active:
         x = np.float64(x)
     if not hasattr(x, "dtype") or not is_floating(x):
-        if active:
+        if active and not lenient:
             raise _no_derivative_by(x, name)
         return x
-    number = x.copy() if type(x) is np.ndarray else x
+    if isinstance(x, np.ma.MaskedArray):
+        raise InputTypeError(
+            f"the argument {name or 'given'} is a masked array, whose mask has no derivative.",
+            advice="Pass x.filled(0) and the mask as two arguments, and use np.where.",
+        )
+    number = np.array(x)[()] if isinstance(x, np.ndarray) else x
     return tracer.input(number, name, active=active)
 
 
@@ -137,17 +134,22 @@ def run_traced(
     args: Sequence[Any],
     options: dict[str, Any],
     argnums: Sequence[int],
+    *,
+    lenient: bool = False,
 ) -> Run:
-    """Trace f on its arguments, those in argnums as active."""
+    """Trace f on its arguments, those in argnums as active.
+
+    Lenient, an active argument may hold what has no derivative, too, as a constant.
+    """
     tracer = Tracer()
     names = parameter_names(f, len(args))
     arguments = [
-        _enter(tracer, x, k in argnums, name)
+        _enter(tracer, x, k in argnums, name, lenient=lenient)
         for k, (x, name) in enumerate(zip(args, names, strict=True))
     ]
     options = {name: _enter(tracer, x, False, name).inside for name, x in options.items()}
     try:
-        y = f(*[argument.inside for argument in arguments], **options)
+        y = called(f, *[argument.inside for argument in arguments], **options)
     finally:
         tracer.close()
     return Run(tracer, arguments, y)
@@ -155,9 +157,10 @@ def run_traced(
 
 def front_positions(argnums: int | Sequence[int], count: int) -> tuple[int, ...]:
     """Return argument positions from the front."""
-    given: object = (argnums,) if isinstance(argnums, int) else argnums
+    given: object = (argnums,) if isinstance(argnums, int | np.integer) else argnums
     if not isinstance(given, Sequence) or not all(
-        isinstance(k, int) and -count <= k < count for k in given
+        isinstance(k, int | np.integer) and not isinstance(k, bool) and -count <= k < count
+        for k in given
     ):
         raise StructureError(
             f"argnums needs positions of arguments, of which the call has {count}, "
@@ -165,7 +168,7 @@ def front_positions(argnums: int | Sequence[int], count: int) -> tuple[int, ...]
             advice="Positions count from 0, or from -1 backwards. An argument that is given by "
             "name has none: pass it by position.",
         )
-    return tuple(k % count for k in given)
+    return tuple(int(k) % count for k in given)
 
 
 def is_of(run: Run, y: Any) -> bool:

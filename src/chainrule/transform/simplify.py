@@ -106,6 +106,8 @@ def _rewrite(node: Node, xs: list[Value]) -> Value | None:
 def _frozen(x: Any) -> Any:
     """Return a key that is equal for what is the same: 1 is not True, 0.0 is not -0.0."""
     if isinstance(x, np.ndarray | np.generic):
+        if x.size > _LARGEST_FOLDED:  # its bytes would be a second copy of it
+            return id(x)
         x = np.asarray(x)
         return (x.dtype.str, x.shape, x.tobytes())
     if type(x) is Value:
