@@ -1,6 +1,6 @@
 """Backpropagation with the lid off: derivatives of NumPy code, open at every step."""
 
-from chainrule import nn, ops
+from chainrule import nn, ops, train
 from chainrule.graph import Graph, Spec, Value, trace
 from chainrule.inspect import gradcheck, routes
 from chainrule.ops import stop_gradient
@@ -23,6 +23,7 @@ __all__ = [
     "routes",
     "stop_gradient",
     "trace",
+    "train",
     "value_and_grad",
     "vjp",
     "vmap",

@@ -74,7 +74,7 @@ def ceil(x):
 @elementwise(
     why=_STEP,
     onnx=lambda e, x: e.Mul(e.Sign(x), e.Floor(e.Abs(x))),
-    numpy=(np.trunc, np.fix),
+    numpy=(np.trunc, getattr(np, "fix", np.trunc)),  # fix is deprecated since NumPy 2.5
     **_OFF_INTEGER,
 )
 def trunc(x):
