@@ -359,7 +359,7 @@ class TestTraining:
 class TestBadInput:
     @pytest.mark.parametrize("sizes", [[2, 0, 1], [2, -3, 1], [2, 2.0], [2, True], [2, "3"]])
     def test_sizes(self, sizes):
-        with pytest.raises(SettingError, match=r"positive integers, got .* in place 1"):
+        with pytest.raises(SettingError, match=r"sizes\[1\] needs to be a positive integer"):
             DNN(sizes)
 
     @pytest.mark.parametrize("sizes", [[], [3], 3, None])
@@ -398,9 +398,7 @@ class TestBadInput:
         with pytest.raises(LabelError) as caught:
             network.forward(X, [0, 3, 1, -1, 2])
         word = layout[:-1]
-        assert f"from 0 to 2, one for each class, got 3 in {word} 1 and -1 in {word} 3." in str(
-            caught.value
-        )
+        assert f"from 0 to 2, got 3 in {word} 1 and -1 in {word} 3." in str(caught.value)
         with pytest.raises(LabelError, match="pass Y - 1") as caught:
             network.forward(X, [1, 2, 3, 3, 1])
         with pytest.raises(LabelError, match=r"got 0.5 in \w+ 0 and nan in \w+ 1"):
@@ -409,7 +407,7 @@ class TestBadInput:
             network.forward(X, [9] * 5)
 
     def test_labels_of_two_classes(self):
-        with pytest.raises(LabelError, match=r"from 0 to 1, .* got -1 in column 0"):
+        with pytest.raises(LabelError, match=r"from 0 to 1, got -1 in column 0"):
             DNN([1, 1]).forward([[1.0, 2.0]], [-1, 1])
         with pytest.raises(LabelError, match=r"between 0 and 1, .* not in column 1"):
             DNN([1, 1]).forward([[1.0, 2.0]], [[0.5, 2.0]])

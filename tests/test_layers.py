@@ -246,6 +246,19 @@ def test_the_dense_network():
     again = nn.MLP([4, 8, 8, 3], "gelu", dropout=0.1, initialiser="he_normal", seed=0)
     for a, b in zip(model.parameters(), again.parameters(), strict=True):
         np.testing.assert_array_equal(a.data, b.data)
+    again.train()
+    x = np.ones((5, 4))
+    for _ in range(2):
+        np.testing.assert_array_equal(model(x), again(x))
+    assert len({m.seed for m in model if isinstance(m, nn.Dropout)}) == 2
+    plain = nn.MLP([4, 8, 8, 3], "gelu", initialiser="he_normal", seed=0)
+    np.testing.assert_array_equal(plain(x), model.eval()(x))
+
+
+@pytest.mark.parametrize("sizes", [[6], [], 6, None])
+def test_a_dense_network_has_an_input_and_an_output(sizes):
+    with pytest.raises(SettingError, match="at least two"):
+        nn.MLP(sizes)
 
 
 # ------------------------------------------------------------------ initial weights
@@ -357,6 +370,8 @@ def test_indices_that_name_no_row():
     layer = nn.Embedding(4, 2)
     with pytest.raises(LabelError, match=r"from 0 to 3, got -1 in row 0, 1 and 4 in row 1, 0"):
         layer(np.array([[0, -1], [4, 3]]))
+    with pytest.raises(LabelError, match=r"got -4 in row 0"):
+        layer(np.array([-4, 0, 1]))
     with pytest.raises(InputTypeError, match="integers"):
         layer(np.array([0.0, 1.0]))
     with pytest.raises(AxisError):

@@ -94,11 +94,35 @@ LOSSES = {
     ),
     "nll": (nn.NLLLoss, {}, log_softmax(X), Y, entropy(X, HOT)),
 }
+IGNORED = np.array([0, -100, 1, -100, 2, 2])
+# the same, where the mean is not over all losses alike
+UNEVEN = {
+    "classes": (nn.CrossEntropyLoss, {"weight": FACTORS}, X, Y, FACTORS[Y] * entropy(X, HOT)),
+    "ignored": (
+        nn.CrossEntropyLoss,
+        {"weight": FACTORS, "label_smoothing": 0.1},
+        X,
+        IGNORED,
+        np.where(
+            IGNORED >= 0,
+            entropy(X, FACTORS * (0.9 * np.eye(3)[np.maximum(IGNORED, 0)] + 0.1 / 3)),
+            0,
+        ),
+    ),
+    "nll of classes": (
+        nn.NLLLoss,
+        {"weight": FACTORS, "ignore_index": 1},
+        log_softmax(X),
+        Y,
+        np.where(Y == 1, 0, FACTORS[Y] * entropy(X, HOT)),
+    ),
+}
 every_loss = pytest.mark.parametrize("name", LOSSES)
+and_uneven = pytest.mark.parametrize("name", LOSSES | UNEVEN)
 
 
 def made(name, **more):
-    kind, options, x, t, losses = LOSSES[name]
+    kind, options, x, t, losses = (LOSSES | UNEVEN)[name]
     return kind(**options, **more), x, t, losses
 
 
@@ -241,6 +265,78 @@ def test_nothing_overflows():
     assert np.all(np.isfinite(loss.backward()))
 
 
+# ------------------------------------------------------------------ parts of a batch
+
+
+@and_uneven
+@pytest.mark.parametrize("weights", [None, W, np.ones(6)])
+@pytest.mark.parametrize("places", [[1, 4], [2], [3, 5]])
+def test_losses_of_parts_make_up_that_of_the_whole(name, weights, places):
+    loss, x, t, losses = made(name)
+    whole = loss(x, t, weights=weights)
+    parts = [slice(a, b) for a, b in zip([0, *places], [*places, 6], strict=True)]
+    shares, values = [], []
+    for k in parts:
+        w = None if weights is None else weights[k]
+        shares.append(loss.share(t[k], weights=w))
+        values.append(loss(x[k], t[k], weights=w) if shares[-1] else 0.0)
+    close(np.dot(shares, values) / np.sum(shares), whole)
+    close(loss.share(t, weights), np.sum(shares))
+    over = 1 if weights is None else weights.reshape((6,) + (1,) * (losses.ndim - 1))
+    close(whole * np.sum(shares), np.sum(losses * over))
+
+
+def test_what_a_batch_counts():
+    assert nn.MSELoss().share(T) == 18
+    assert nn.MSELoss().share(T.tolist(), weights=[1, 0, 2, 0, 0, 0]) == 9
+    assert nn.MSELoss(reduction="sum").share(T) == 1
+    assert nn.MSELoss().share(T, weights=np.zeros(6)) == 0
+    loss = nn.CrossEntropyLoss(FACTORS)
+    assert loss.share(Y) == FACTORS[Y].sum()
+    assert loss.share(Y.reshape(2, 3), weights=np.array([1.0, 2])) == np.dot(
+        FACTORS[Y], [1, 1, 1, 2, 2, 2]
+    )
+    assert loss.share(ROWS) == 6
+    assert loss.share(ROWS[0]) == 1
+    assert loss.share(np.full(6, -100)) == 0
+    assert nn.BCEWithLogitsLoss(FACTORS).share(P) == 18
+    with pytest.raises(InputTypeError, match="labels are integers"):
+        nn.NLLLoss().share(ROWS)
+    with pytest.raises(LabelError, match="got 3 in row 1"):
+        loss.share(np.array([0, 3]))
+    with pytest.raises(ShapeError, match=r"got \[5\]"):
+        loss.share(Y, weights=np.ones(5))
+    with pytest.raises(SettingError, match="row 0"):
+        loss.share(Y, weights=-W)
+
+
+@and_uneven
+def test_a_program_in_which_nothing_counts_gives_zero(name):
+    loss, x, t, _ = made(name)
+
+    def both(x, t, w):
+        return cr.value_and_grad(lambda x: loss(x, t, weights=w))(x)
+
+    graph = cr.trace(both, cr.Spec(x.shape), cr.Spec(t.shape, t.dtype), cr.Spec((6,)))
+    value, slope = graph.evaluate(x, t, np.zeros(6))
+    assert value == 0
+    np.testing.assert_array_equal(slope, np.zeros(x.shape))
+    value, _ = graph.evaluate(x, t, W)
+    close(value, loss(x, t, weights=W))
+
+
+@pytest.mark.parametrize(
+    "loss", [nn.CrossEntropyLoss(), nn.CrossEntropyLoss(FACTORS), nn.NLLLoss()]
+)
+def test_a_program_in_which_all_labels_are_ignored_gives_zero(loss):
+    both = cr.value_and_grad(loss)
+    graph = cr.trace(both, cr.Spec(X.shape), cr.Spec((6,), int))
+    value, slope = graph.evaluate(X, np.full(6, -100))
+    assert value == 0
+    np.testing.assert_array_equal(slope, np.zeros(X.shape))
+    close(graph.evaluate(X, IGNORED)[1], both(X, IGNORED)[1])
+
+
 # ------------------------------------------------------------------ what they refuse
 
 SHAPED = [nn.MSELoss(), nn.L1Loss(), nn.HuberLoss(), nn.BCEWithLogitsLoss(), nn.PoissonNLLLoss()]
@@ -299,8 +395,12 @@ def test_targets_that_are_no_probabilities():
         nn.binary_cross_entropy_with_logits(np.ones((1, 1)), np.array([[2]]))
     with pytest.raises(LabelError, match=r"got nan in row 1"):
         nn.binary_cross_entropy_with_logits(np.ones(2), np.array([1, np.nan]))
-    with pytest.raises(LabelError, match="probabilities have to be at least 0"):
-        nn.cross_entropy(X, -ROWS)
+    for wrong in (-0.5, np.nan, np.inf):
+        rows = ROWS.copy()
+        rows[2, 1] = rows[4, 0] = wrong
+        says = f"probabilities .* at least 0, got {wrong} in row 2, 1 and {wrong} in row 4, 0"
+        with pytest.raises(LabelError, match=says):
+            nn.cross_entropy(X, rows)
     with pytest.raises(LabelError, match=r"counts have to be at least 0, got -1\.0 in row 1"):
         nn.poisson_nll_loss(np.ones(2), np.array([1, -1]))
 
@@ -310,7 +410,7 @@ def test_targets_that_are_no_probabilities():
     [
         (np.ones(5), ShapeError, r"\[6\], or for each loss, \[6, 3\]; got \[5\]"),
         (np.ones((6, 1)), ShapeError, r"got \[6, 1\]"),
-        (-W, SettingError, "in row 0"),
+        (-W, SettingError, r"got -1\.0 in row 0, -0\.5 in row 1, -2\.0 in row 2"),
         (W * np.nan, SettingError, "finite"),
         (0 * W, SettingError, "all 0"),
         ("w", InputTypeError, "weights"),
@@ -337,6 +437,12 @@ def test_weights_that_do_not_fit(weights, kind, says):
 def test_settings_that_are_not_possible(make, says):
     with pytest.raises(SettingError, match=says):
         make()
+
+
+@pytest.mark.parametrize("loss", [nn.cross_entropy, nn.nll_loss])
+def test_nothing_counts_by_weights_and_classes_together(loss):
+    with pytest.raises(SettingError, match="sum to 0"):
+        loss(X, Y, weight=np.array([0.0, 1, 1]), weights=(Y == 0).astype(float))
 
 
 def test_factors_need_one_for_each_class():

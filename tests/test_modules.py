@@ -10,6 +10,7 @@ import chainrule as cr
 from chainrule import nn
 from chainrule.errors import (
     BackwardError,
+    InPlaceError,
     InputTypeError,
     NoRuleError,
     NotScalarError,
@@ -19,6 +20,7 @@ from chainrule.errors import (
     StateError,
     StructureError,
 )
+from chainrule.execute import Prepared
 from chainrule.graph import describe
 
 
@@ -228,6 +230,25 @@ def test_a_part_of_a_chain_is_a_chain_beside_it():
     part.backward(np.ones((5, 3)))
     np.testing.assert_array_equal(chain.backward(G), expected)
     assert part[0] is chain[0]
+
+
+def test_a_chain_grows_at_its_end():
+    first, last = nn.Linear(2, 3, seed=0), nn.Linear(3, 2, seed=1)
+    chain = nn.Sequential()
+    assert chain.append(first) is chain
+    chain.append(nn.Tanh()).append(last)
+    whole = nn.Sequential(nn.Linear(2, 3, seed=0), nn.Tanh(), nn.Linear(3, 2, seed=1))
+    assert first.previous_module is None
+    assert last.previous_module is chain[1]
+    np.testing.assert_array_equal(chain(X), whole(X))
+    np.testing.assert_array_equal(chain.backward(G), whole.backward(G))
+    same(chain.gradients(), whole.gradients())
+    chain.append(chain[0])
+    with pytest.raises(BackwardError, match="before forward"):
+        chain.backward(G)
+    chain(X)
+    assert chain.backward(np.ones((5, 3))).shape == X.shape
+    assert len(list(chain.parameters())) == 4
 
 
 def test_an_empty_chain_is_the_identity():
@@ -636,8 +657,12 @@ def test_buffers_of_a_written_one_are_new_where_they_can_be():
     chain(X)
     chain.backward(G)
     assert module.calls == 3
-    with pytest.raises(NoRuleError, match="assigns to buffers"):
+    with pytest.raises(InPlaceError, match="assigns to buffers"):
         cr.trace(module, cr.Spec((2, 2)))
+    walked = Prepared(cr.grad(lambda x: _summed(module, x), has_aux=True), fall_back=True)
+    slope, buffers = walked(X)
+    np.testing.assert_array_equal(slope, np.full(X.shape, 2.0))
+    assert buffers == {"calls": 4}
 
 
 def _summed(module, x):
@@ -739,6 +764,13 @@ def test_one_node_has_one_output():
 def test_a_chain_takes_modules():
     with pytest.raises(InputTypeError, match="place 1"):
         nn.Sequential(nn.ReLU(), nn.ReLU)
+    chain = nn.Sequential(nn.ReLU())
+    with pytest.raises(InputTypeError, match="place 1"):
+        chain.append(np.tanh)
+    for inside in (chain, nn.Residual(chain)):
+        with pytest.raises(SettingError, match="inside itself, as it would in place 1"):
+            chain.append(inside)
+    assert len(chain) == 1
     with pytest.raises(ShapeError, match="shape of its input"):
         nn.Residual(nn.Linear(2, 3))(X)
 
@@ -834,6 +866,26 @@ def test_modules_in_lists_and_dictionaries_are_found():
         net.more = [nn.Parameter(np.ones(2))]
 
 
+def test_what_is_right_inside_has_a_name():
+    chain = nn.Sequential(nn.Residual(nn.Tanh()), nn.ReLU())
+    assert list(chain.named_children()) == [("0", chain[0]), ("1", chain[1])]
+    assert list(chain[0].named_children()) == [("inside", chain[0].inside)]
+    assert [m for _, m in Net().named_children()] != []
+    assert list(chain.children()) == [m for _, m in chain.named_children()]
+
+
+@pytest.mark.parametrize("kind", [nn.Parameter, nn.Buffer])
+def test_a_parameter_copies_what_it_is_made_of(kind):
+    array = np.ones(3)
+    array.flags.writeable = False
+    a, b = kind(array), kind(array)
+    a.write(np.zeros(3))
+    assert (array == 1).all()
+    assert (b.data == 1).all()
+    assert b.data.dtype == np.float64
+    assert kind(array.astype(np.float32)).dtype == np.float32
+
+
 def test_assigning_copies_and_none_removes():
     layer, weight = nn.Linear(2, 2), np.ones((2, 2))
     parameter = layer.get_parameter("weight")
@@ -891,6 +943,31 @@ def test_a_state_that_does_not_fit_is_told_in_full_and_not_loaded():
         "no array of real numbers: 1.bias, got <U1[3]",
     )
     same(net.state_dict(), before)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "says"),
+    [
+        ("0.weight", np.full((2, 2), 1e300), "1e+300 would become inf in float32"),
+        ("1.num_batches_tracked", 2.7, "2.7 would become 2 in int64"),
+        ("1.num_batches_tracked", 1e20, "1e+20 would become "),
+        ("1.num_batches_tracked", np.nan, "nan would become "),
+    ],
+)
+def test_a_state_that_the_type_cannot_hold_is_not_loaded(name, wrong, says):
+    net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).astype(np.float32)
+    before = net.state_dict()
+    state = {n: x + 1 for n, x in before.items()} | {name: wrong}
+    with pytest.raises(StateError) as caught:
+        net.load_state_dict(state)
+    (fact,) = caught.value.facts
+    assert fact.startswith(f"out of range: {name}, {says}")
+    same(net.state_dict(), before)
+    net.load_state_dict(
+        {n: x.astype(np.float64) / 3 for n, x in before.items()} | {name: before[name]}
+    )
+    net.load_state_dict(before | {"1.num_batches_tracked": 4.0, "1.running_mean": [np.nan, np.inf]})
+    assert net[1].num_batches_tracked == 4
 
 
 def test_what_is_no_state_and_no_type():

@@ -44,7 +44,7 @@ import importlib
 import os
 import sys
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import optree
@@ -269,9 +269,13 @@ class LabelError(ChainruleError, ValueError):
 
 
 class DivergenceError(ChainruleError, ArithmeticError):
-    """A training whose loss or weights are no longer finite."""
+    """A training whose loss or weights are no longer finite.
+
+    ``history`` holds the epochs before it, where a training kept one.
+    """
 
     code = "CR305"
+    history: Any = None
     way_out = "Take a smaller learning rate, and inputs of about unit size."
 
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from chainrule import ops
-from chainrule.errors import LabelError, SettingError, ShapeError
+from chainrule.errors import InputTypeError, LabelError, SettingError, ShapeError
 from chainrule.graph import Value, describe
 from chainrule.nn.given import numbers
-from chainrule.nn.labels import require_below
-from chainrule.nn.reduction import reduced
+from chainrule.nn.labels import placed, require_below
+from chainrule.nn.reduction import reduced, share_of
 
-__all__ = ["cross_entropy", "nll_loss"]
+__all__ = ["cross_entropy", "nll_loss", "share_of_labels"]
 
 
 def cross_entropy(
@@ -42,7 +42,8 @@ def cross_entropy(
         shape.
     weight
         A factor for each class, shape (C,). For labels, the mean is divided by the factors of
-        the labels, as in PyTorch; for probabilities by the number of examples.
+        the labels, as in PyTorch, where they may have any sign; for probabilities by the number
+        of examples.
     ignore_index
         The label of examples that do not count.
     label_smoothing
@@ -114,6 +115,30 @@ def nll_loss(
     return reduced(losses, reduction, weights, shares)
 
 
+def share_of_labels(
+    target: Any, weight: Any = None, ignore_index: int = -100, weights: Any = None
+) -> float:
+    """Return what the mean over labels is divided by; 0 if none of them counts.
+
+    Parameters
+    ----------
+    target, weight, ignore_index, weights
+        As for `cross_entropy`; the target is labels.
+    """
+    labels = numbers(target, "target")
+    if labels.dtype.kind == "f":
+        raise InputTypeError(
+            f"labels are integers, got {describe(labels)}.", advice="Pass target.astype(int)."
+        )
+    counts = labels != ignore_index
+    if weight is None:
+        return share_of(labels.shape, weights, counts)
+    of_classes = numbers(weight, "weight")
+    require_below(labels, len(of_classes), "labels", "row", but=ignore_index)
+    of_labels = of_classes[np.where(counts, labels, 0).astype(np.int64)]
+    return share_of(labels.shape, weights, np.where(counts, of_labels, 0))
+
+
 def _classes_last(name: str, x: Any) -> Any:
     """Return the input with its classes along the last axis."""
     x = numbers(x, "input")
@@ -142,8 +167,13 @@ def _probabilities(x: Any, target: Any, like: Any) -> Any:
     """Return a target of probabilities with its classes last, in the type of the input."""
     if target.shape != np.shape(x):
         raise _misfit("cross_entropy", x, target)
-    if type(target) is not Value and not np.all(target >= 0):
-        raise LabelError("probabilities have to be at least 0.", f"target: {describe(target)}")
+    if type(target) is not Value:
+        wrong = ~(np.isfinite(target) & (target >= 0))
+        if np.any(wrong):
+            raise LabelError(
+                f"probabilities have to be finite and at least 0, got {placed(target, wrong)}.",
+                f"target: {describe(target)}",
+            )
     target = np.moveaxis(target, 1, -1) if target.ndim > 2 else target
     return np.astype(target, like.dtype)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from chainrule.errors import InputTypeError, ShapeError
+from chainrule.errors import InputTypeError, SettingError, ShapeError
 from chainrule.graph import describe
 from chainrule.nn.activations import activation as named_activation
+from chainrule.nn.given import layer_sizes
 from chainrule.nn.initialise import generator
 from chainrule.nn.layers import Dropout, Linear
 from chainrule.nn.memory import fitting
@@ -47,14 +48,39 @@ class Sequential(Module):
     _links: tuple[Module, ...]
 
     def __init__(self, *modules: Module) -> None:
-        for k, module in enumerate(modules):
-            if not isinstance(module, Module):
-                raise InputTypeError(
-                    f"Sequential takes modules, got {describe(module)} in place {k}.",
-                    advice="Make one of a class, as in nn.ReLU(); a list is passed with a star.",
-                )
-        self._chain = modules
-        self._links = tuple(_linked(modules))
+        self._chain: tuple[Module, ...] = ()
+        self._links = ()
+        for k, module in enumerate(modules):  # before any is linked
+            self._require(module, k)
+        for module in modules:
+            self.append(module)
+
+    def append(self, module: Module) -> Self:
+        """Put a module at the end of the chain; return the chain.
+
+        Examples
+        --------
+        >>> len(Sequential(Linear(3, 4)).append(Linear(4, 2)))
+        2
+        """
+        self._require(module, len(self))
+        self._links = (*self._links, _linked(module, self._links[-1] if self._links else None))
+        self._chain = (*self._chain, module)
+        self._memory = None  # that was of a call without it
+        return self
+
+    def _require(self, module: Any, k: int) -> None:
+        """Refuse what cannot stand in place k of the chain."""
+        if not isinstance(module, Module):
+            raise InputTypeError(
+                f"Sequential takes modules, got {describe(module)} in place {k}.",
+                advice="Make one of a class, as in nn.ReLU(); a list is passed with a star.",
+            )
+        if any(part is self for part in module.modules()):
+            raise SettingError(
+                f"a chain cannot stand inside itself, as it would in place {k}.",
+                advice="Append a part of it, such as chain[:], or a deep copy.",
+            )
 
     def _inside(self) -> Iterator[tuple[str, Any]]:
         for k, module in enumerate(self._chain):
@@ -119,16 +145,13 @@ class _Again(Module):
         return self.module(*inputs)
 
 
-def _linked(modules: Sequence[Module]) -> Iterator[Module]:
-    """Link modules into a chain; one that is linked already gets a link beside it."""
-    previous = None
-    for module in modules:
-        taken = module.__dict__["_in_chain"] or module.previous_module is not None
-        link = _Again(module) if taken else module
-        link.__dict__["_in_chain"] = True
-        link.previous_module = previous
-        previous = link
-        yield link
+def _linked(module: Module, previous: Module | None) -> Module:
+    """Link a module to the one before; for one that is linked already, a link beside it."""
+    taken = module.__dict__["_in_chain"] or module.previous_module is not None
+    link = _Again(module) if taken else module
+    link.__dict__["_in_chain"] = True
+    link.previous_module = previous
+    return link
 
 
 class Residual(Module):
@@ -160,7 +183,7 @@ class MLP(Sequential):
     Parameters
     ----------
     sizes
-        The number of features before, between and after the layers.
+        The number of features before, between and after the layers: at least two numbers.
     activation
         The name of an activation of `chainrule.nn`, such as "relu" or "tanh".
     dropout
@@ -168,7 +191,8 @@ class MLP(Sequential):
     initialiser
         A name of `chainrule.nn.INITIALISERS`.
     seed
-        A number or generator that all weights are drawn from.
+        A number or generator that all weights are drawn from, and then the seeds of dropout:
+        networks of equal seeds are equal while training too.
 
     Examples
     --------
@@ -191,11 +215,13 @@ class MLP(Sequential):
         dtype: Any = "float64",
     ) -> None:
         rng = generator(seed)
-        modules: list[Module] = []
-        for inputs, outputs in itertools.pairwise(sizes):
-            if modules:
-                modules.append(named_activation(activation))
-                if dropout:
-                    modules.append(Dropout(dropout))
-            modules.append(Linear(inputs, outputs, initialiser=initialiser, seed=rng, dtype=dtype))
-        super().__init__(*modules)
+        layers = [
+            Linear(inputs, outputs, initialiser=initialiser, seed=rng, dtype=dtype)
+            for inputs, outputs in itertools.pairwise(layer_sizes(sizes))
+        ]
+        super().__init__(layers[0])
+        for layer in layers[1:]:
+            self.append(named_activation(activation))
+            if dropout:
+                self.append(Dropout(dropout, seed=int(rng.integers(2**32))))
+            self.append(layer)

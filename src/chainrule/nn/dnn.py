@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from chainrule.errors import DivergenceError, LabelError, SettingError, ShapeError, StructureError
-from chainrule.nn.examples import EXAMPLE, Answer, examples
+from chainrule.nn.answers import EXAMPLE, Answer, examples
 from chainrule.nn.formulas import HIDDEN, LAYOUTS, OUTPUTS
-from chainrule.nn.given import chosen, is_whole, layer_sizes, like, numbers, rate, require_shapes
+from chainrule.nn.given import chosen, layer_sizes, like, numbers, rate, require_shapes, size
 from chainrule.nn.initialise import generator, initial
 
 if TYPE_CHECKING:
@@ -316,7 +316,7 @@ class DNN:
         StructureError
             If the gradient of a parameter is missing. Then nothing has moved.
         """
-        size = rate(learning_rate)
+        length = rate(learning_rate)
         missing = [name for name in self.parameters if name not in gradients]
         if missing:
             raise StructureError(
@@ -327,7 +327,7 @@ class DNN:
                 "(W1, not dW1).",
             )
         moved = {
-            name: p - p.dtype.type(size) * like(f"the gradient of {name}", gradients[name], p)
+            name: p - p.dtype.type(length) * like(f"the gradient of {name}", gradients[name], p)
             for name, p in self.parameters.items()
         }
         self.parameters.update(moved)  # new arrays: a cache keeps those it was computed from
@@ -368,8 +368,7 @@ class DNN:
         array([[21.]])
         """
         rate(learning_rate)
-        if not is_whole(epochs):
-            raise SettingError(f"epochs needs to be a positive integer, got {epochs!r}.")
+        epochs = size(epochs, "epochs")
         X = self._inputs(X, self.parameters["W1"].dtype)
         Y = self._answer(X).of(Y)
         kept, losses = dict(self.parameters), np.empty(epochs + 1)
@@ -473,7 +472,9 @@ class DNN:
                 advice="Pass what forward of this network returned: out, cache = forward(X).",
             )
 
-    def _diverged(self, cache: dict[str, Any], losses: Array, size: float) -> DivergenceError:
+    def _diverged(
+        self, cache: dict[str, Any], losses: Array, learning_rate: float
+    ) -> DivergenceError:
         """Return what to say about a forward pass whose loss is not finite."""
         axis, Z = self._layout.units, cache[f"Z{self.depth}"]
         of_each = self._output.loss(Z, self._targets(cache, None))
@@ -484,7 +485,7 @@ class DNN:
         advice = (
             "Leave examples with missing or infinite numbers out, or fill the gaps."
             if first in {"A0", "Y"}
-            else f"Try learning_rate={size / 10:g}, and inputs of about unit size."
+            else f"Try learning_rate={learning_rate / 10:g}, and inputs of about unit size."
         )
         return DivergenceError(
             f"the loss is not finite after {len(losses)} steps; the network keeps the parameters "
@@ -492,6 +493,6 @@ class DNN:
             f"first not finite: {first}" + " (X)" * (first == "A0"),
             *[f"first example: {EXAMPLE[axis]} {k}" for k in example],
             f"losses before: {', '.join(f'{loss:.4g}' for loss in losses[-3:]) or 'none'}",
-            f"learning_rate: {size:g}",
+            f"learning_rate: {learning_rate:g}",
             advice=advice,
         )

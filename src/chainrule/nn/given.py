@@ -13,12 +13,30 @@ from chainrule.graph import REAL, Value, describe
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["chosen", "is_whole", "layer_sizes", "like", "numbers", "rate", "require_shapes"]
+__all__ = [
+    "chosen",
+    "is_whole",
+    "layer_sizes",
+    "like",
+    "numbers",
+    "rate",
+    "require_shapes",
+    "size",
+]
 
 
 def is_whole(x: Any) -> bool:
     """Whether x is a positive integer, which True is not."""
     return isinstance(x, int | np.integer) and not isinstance(x, bool) and int(x) >= 1
+
+
+def size(n: Any, name: str, *facts: str, advice: str = "") -> int:
+    """Return a number of features, epochs or the like, which has to be a positive integer."""
+    if not is_whole(n):
+        raise SettingError(
+            f"{name} needs to be a positive integer, got {n!r}.", *facts, advice=advice
+        )
+    return int(n)
 
 
 def layer_sizes(sizes: Any) -> tuple[int, ...]:
@@ -32,14 +50,8 @@ def layer_sizes(sizes: Any) -> tuple[int, ...]:
             f"sizes needs at least two numbers, that of inputs and that of outputs, got {sizes!r}.",
             advice="For 2 inputs, 16 hidden units and 1 output: sizes=[2, 16, 1].",
         )
-    for place, size in enumerate(given):
-        if not is_whole(size):
-            raise SettingError(
-                f"sizes needs positive integers, got {size!r} in place {place}.",
-                f"sizes: {given}",
-                advice="Each is the number of units of a layer.",
-            )
-    return tuple(int(size) for size in given)
+    facts, advice = f"sizes: {given}", "Each is the number of units of a layer."
+    return tuple(size(n, f"sizes[{k}]", facts, advice=advice) for k, n in enumerate(given))
 
 
 def chosen(setting: str, name: Any, known: Iterable[str]) -> str:

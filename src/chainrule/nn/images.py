@@ -9,9 +9,8 @@ import numpy as np
 from chainrule import ops
 from chainrule.errors import SettingError, ShapeError
 from chainrule.graph import describe
-from chainrule.nn.given import is_whole, numbers
+from chainrule.nn.given import is_whole, numbers, size
 from chainrule.nn.initialise import fans, generator, initial
-from chainrule.nn.layers import size
 from chainrule.nn.module import Module
 from chainrule.nn.parameters import Parameter
 

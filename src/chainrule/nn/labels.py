@@ -1,4 +1,4 @@
-"""Labels and indices: whole numbers that name one of so many, or an error that says where."""
+"""Labels and the like: numbers that have to be of a kind, or an error that says where."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from chainrule.errors import LabelError
 from chainrule.graph import Value, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["listed", "require_below"]
+__all__ = ["listed", "placed", "require_below"]
 
 SHOWN = 4
-"""How many wrong labels an error lists."""
+"""How many places an error lists."""
 
 
 def listed(words: Sequence[str]) -> str:
@@ -32,37 +32,55 @@ def listed(words: Sequence[str]) -> str:
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if shown[1:] else shown)
 
 
+def placed(numbers: Any, chosen: Any, place: str = "row") -> str:
+    """Return the numbers that a mask chooses, with their places.
+
+    Examples
+    --------
+    >>> x = np.array([3, 0, -1])
+    >>> placed(x, x != 0)
+    '3 in row 0 and -1 in row 2'
+    """
+    places: Iterable[Any] = np.argwhere(chosen)
+    return listed(
+        [
+            f"{numbers[tuple(p)]}" + (f" in {place} {', '.join(map(str, p))}" if p.size else "")
+            for p in places
+        ]
+    )
+
+
 def require_below(
-    labels: Any, count: int, what: str, place: str, *, but: int | None = None
+    labels: Any, count: int, what: str, place: str, *, but: int | None = None, given: str = ""
 ) -> None:
     """Refuse labels that are not 0 … count - 1, with their places.
 
     Parameters
     ----------
     labels
-        Integers; where only their shape is known, nothing can be said.
+        Whole numbers of any type; where only their shape is known, nothing can be said.
     count
         How many there are to name.
     what, place
         What to call them and where they stand, as in "labels" and "row".
     but
         A label that stands for none, and is fine.
+    given
+        The name of the argument that they came in, if it is not ``what``.
     """
     if type(labels) is Value:
         return
-    wrong = (labels < 0) | (labels >= count)
+    with np.errstate(invalid="ignore"):
+        wrong = ~((labels >= 0) & (labels < count) & (labels % 1 == 0))
     if but is not None:
         wrong = wrong & (labels != but)
-    places = np.argwhere(wrong)
-    if not len(places):
+    if not np.any(wrong):
         return
-    said = [
-        f"{labels[tuple(p)]}" + (f" in {place} {', '.join(map(str, p))}" if p.size else "")
-        for p in places
-    ]
+    given = given or what
     from_one = labels.min() == 1 and labels.max() == count
     raise LabelError(
-        f"{what} need to be whole numbers from 0 to {count - 1}, got {listed(said)}.",
-        f"{what}: {describe(labels)}",
-        advice=f"These count from 1: pass {what} - 1." if from_one else "",
+        f"{what} need to be whole numbers from 0 to {count - 1}, got "
+        f"{placed(labels, wrong, place)}.",
+        f"{given}: {describe(labels)}",
+        advice=f"These count from 1: pass {given} - 1." if from_one else "",
     )

@@ -11,7 +11,7 @@ import numpy as np
 from chainrule import ops
 from chainrule.errors import InputTypeError, SettingError, ShapeError
 from chainrule.graph import describe
-from chainrule.nn.given import is_whole, numbers
+from chainrule.nn.given import numbers, size
 from chainrule.nn.initialise import generator, initial
 from chainrule.nn.labels import require_below
 from chainrule.nn.module import Module
@@ -20,14 +20,7 @@ from chainrule.nn.parameters import Parameter, recording
 if TYPE_CHECKING:
     from numpy.random import Generator
 
-__all__ = ["Dropout", "Embedding", "Flatten", "Linear", "size"]
-
-
-def size(n: Any, name: str) -> int:
-    """Return a number of features or the like, which has to be a positive integer."""
-    if not is_whole(n):
-        raise SettingError(f"{name} has to be a positive integer, got {n!r}.")
-    return int(n)
+__all__ = ["Dropout", "Embedding", "Flatten", "Linear"]
 
 
 class Linear(Module):
@@ -204,7 +197,8 @@ class Dropout(Module):
     p
         The probability of dropping an entry, 0 ≤ p < 1.
     seed
-        Layers with equal seeds drop alike; by default each layer has its own.
+        Layers with equal seeds drop alike; by default each has its own, the number of layers made
+        before it.
 
     Examples
     --------

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from chainrule.errors import NotScalarError, SettingError
-from chainrule.nn.classification import cross_entropy, nll_loss
-from chainrule.nn.given import chosen
+from chainrule.nn.classification import cross_entropy, nll_loss, share_of_labels
+from chainrule.nn.given import chosen, numbers
 from chainrule.nn.module import Module
 from chainrule.nn.parameters import Buffer
-from chainrule.nn.reduction import REDUCTIONS
+from chainrule.nn.reduction import REDUCTIONS, share_of
 from chainrule.nn.regression import (
     binary_cross_entropy_with_logits,
     huber_loss,
@@ -76,6 +76,39 @@ class Loss(Module):
                 )
             gradwrtoutput = (1.0,)
         return self.propagate_through(gradwrtoutput, 1)
+
+    def share(self, target: Any, weights: Any = None) -> float:
+        """Return how much a batch counts, so that the losses of parts make up that of the whole.
+
+        Parameters
+        ----------
+        target, weights
+            Arrays, as the loss is called with.
+
+        Returns
+        -------
+        float
+            What the mean is divided by: the number of losses, or the sum of what each counts by
+            its weight, the weight of its class, and whether its label is ignored. 0 if none
+            counts; 1 if the reduction is "sum", where parts add as they are.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> loss = CrossEntropyLoss(np.array([1.0, 3.0]))
+        >>> x, labels = np.eye(2)[[0, 1, 1, 0, 0]], np.array([0, 1, 0, 0, 1])
+        >>> shares = [loss.share(labels[:2]), loss.share(labels[2:])]
+        >>> shares
+        [4.0, 5.0]
+        >>> losses = [loss(x[:2], labels[:2]), loss(x[2:], labels[2:])]
+        >>> bool(np.isclose(np.dot(shares, losses) / np.sum(shares), loss(x, labels)))
+        True
+        """
+        return 1.0 if self.reduction == "sum" else self._share(target, weights)
+
+    def _share(self, target: Any, weights: Any) -> float:
+        """Return what the mean is divided by; here each entry of the target has a loss."""
+        return share_of(numbers(target, "target").shape, weights)
 
     def extra_repr(self) -> str:
         """Return the reduction."""
@@ -186,6 +219,9 @@ class NLLLoss(Loss):
             weights=weights,
         )
 
+    def _share(self, target: Any, weights: Any) -> float:
+        return share_of_labels(target, self.weight, self.ignore_index, weights)
+
 
 class CrossEntropyLoss(Loss):
     """The cross-entropy of classes, on logits; see `cross_entropy`.
@@ -227,3 +263,10 @@ class CrossEntropyLoss(Loss):
             reduction=self.reduction,
             weights=weights,
         )
+
+    def _share(self, target: Any, weights: Any) -> float:
+        target = numbers(target, "target")
+        if target.dtype.kind != "f":
+            return share_of_labels(target, self.weight, self.ignore_index, weights)
+        classes = min(1, target.ndim - 1)  # whose probabilities have one loss together
+        return share_of((*target.shape[:classes], *target.shape[classes + 1 :]), weights)

@@ -9,8 +9,7 @@ import numpy as np
 from chainrule import ops
 from chainrule.errors import SettingError, ShapeError
 from chainrule.graph import describe
-from chainrule.nn.given import numbers
-from chainrule.nn.layers import size
+from chainrule.nn.given import numbers, size
 from chainrule.nn.module import Module
 from chainrule.nn.parameters import Buffer, Parameter
 

@@ -39,8 +39,9 @@ class Parameter:
     Parameters
     ----------
     data
-        Kept as it is if it is an array of a floating-point type, else converted to float64.
-        Modules that are given the same `Parameter` share it.
+        Copied; numbers of a floating-point type keep it, others are converted to float64.
+        Two parameters made of one array have nothing to do with each other: what is to be
+        shared is the `Parameter`, given to several modules.
 
     Attributes
     ----------
@@ -54,7 +55,7 @@ class Parameter:
 
     def __init__(self, data: Any) -> None:
         data = np.asarray(numbers(data, type(self).__name__))
-        self.data: Any = data if self.holds(data.dtype) else data.astype(np.float64)
+        self.data: Any = data.astype(data.dtype if self.holds(data.dtype) else np.float64)
         self.grad: Any = None
 
     @classmethod
@@ -85,6 +86,22 @@ class Parameter:
                 f"parameter {name} has the shape {list(self.shape)}, got {list(np.shape(data))}."
             )
         self.data[...] = data
+
+    def damage(self, data: Any) -> str:
+        """Return what would become of numbers that are stored in this one's type, "" if nothing.
+
+        Rounding to fewer digits is fine: it is what the type was chosen for.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            stored = data.astype(self.dtype)
+        if np.issubdtype(self.dtype, np.inexact):
+            lost = np.isfinite(data) & ~np.isfinite(stored)
+        else:
+            lost = stored != data
+        if not np.any(lost):
+            return ""
+        place = tuple(np.argwhere(lost)[0])
+        return f"{data[place]} would become {stored[place]} in {self.dtype}"
 
     def receive(self, gradient: Any) -> None:
         """Take a gradient: the first in a backward pass replaces, further ones add.

@@ -85,6 +85,10 @@ class Parts:
                 places = x.items() if type(x) is dict else enumerate(x)
                 yield from ((f"{name}.{k}", m) for k, m in places if isinstance(m, Parts))
 
+    def named_children(self) -> Iterator[tuple[str, Any]]:
+        """Iterate over the modules right inside this one, by name."""
+        return self._inside()
+
     def children(self) -> Iterator[Any]:
         """Iterate over the modules right inside this one."""
         return (module for _, module in self._inside())
@@ -200,8 +204,9 @@ class Parts:
         Raises
         ------
         StateError
-            If entries are missing, unexpected, of another shape or no real numbers; all of
-            them are listed.
+            If entries are missing, unexpected, of another shape, no real numbers, or numbers
+            that the module's type cannot hold, such as 1e300 in single precision or 2.7 in a
+            count; all of them are listed.
 
         Examples
         --------
@@ -227,6 +232,8 @@ class Parts:
             elif name in own and x.shape != own[name].shape:
                 shapes = f"needs {list(own[name].shape)}, got {list(x.shape)}"
                 facts.append(f"misshapen: {name} {shapes}")
+            elif name in own and (damage := own[name].damage(x)):
+                facts.append(f"out of range: {name}, {damage}")
         if facts:
             raise StateError(
                 f"the state does not fit {type(self).__name__}; nothing was loaded.",

@@ -9,8 +9,9 @@ import numpy as np
 from chainrule.errors import SettingError, ShapeError
 from chainrule.graph import Value, describe
 from chainrule.nn.given import chosen, numbers
+from chainrule.nn.labels import placed
 
-__all__ = ["REDUCTIONS", "beside", "reduced", "weighed"]
+__all__ = ["REDUCTIONS", "beside", "reduced", "share_of"]
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -34,13 +35,21 @@ def reduced(losses: Any, reduction: str, weights: Any = None, shares: Any = None
     Raises
     ------
     SettingError
-        If there is no such reduction, or weights are negative, not finite, or all 0.
+        If there is no such reduction, or weights are negative, not finite, or leave no example
+        that counts.
     ShapeError
         If weights do not fit, or there is nothing to take the mean of.
+
+    Notes
+    -----
+    Where weights are traced and no example counts, the mean is 0, and so is its gradient.
     """
     chosen("reduction", reduction, REDUCTIONS)
     if weights is not None:
-        weights = weighed(weights, losses)
+        weights = _weighed(weights, losses.shape)
+        if type(weights) is not Value and weights.size and not np.any(weights):
+            raise SettingError("weights are all 0, so that no example counts.")
+        weights = np.astype(weights, losses.dtype)
         losses = losses * weights
         shares = weights if shares is None else shares * weights
     if reduction == "none":
@@ -53,29 +62,38 @@ def reduced(losses: Any, reduction: str, weights: Any = None, shares: Any = None
         )
     if shares is None:
         return np.mean(losses)
-    return np.sum(losses) / np.sum(np.broadcast_to(shares, losses.shape))
+    total = np.sum(np.broadcast_to(shares, losses.shape))
+    if type(total) is Value:  # what it is made of is not known yet: a program has no errors
+        return np.sum(losses) / np.where(np.equal(total, 0), 1, total)
+    if total == 0:
+        raise SettingError("the weights of these examples and classes sum to 0: there is no mean.")
+    return np.sum(losses) / total
 
 
-def weighed(weights: Any, losses: Any) -> Any:
-    """Return weights of examples in a shape that broadcasts to the losses, and in their dtype."""
+def share_of(shape: tuple[int, ...], weights: Any = None, shares: Any = None) -> float:
+    """Return what the mean of losses of a shape is divided by; see `reduced`."""
+    share = np.float64(1) if shares is None else np.asarray(shares, np.float64)
+    if weights is not None:
+        share = share * np.astype(_weighed(weights, shape), np.float64)
+    return float(np.sum(np.broadcast_to(share, shape)))
+
+
+def _weighed(weights: Any, shape: tuple[int, ...]) -> Any:
+    """Return weights of examples in a shape that broadcasts to that of the losses."""
     weights = numbers(weights, "weights")
-    if weights.shape not in {losses.shape, losses.shape[:1]}:
-        raise ShapeError(
-            f"weights needs one number for each example, {list(losses.shape[:1])}, or for each "
-            f"loss, {list(losses.shape)}; got {list(weights.shape)}."
-        )
     if type(weights) is not Value:
-        fine = np.isfinite(weights) & (weights >= 0)
-        if not np.all(fine):
-            place = np.argwhere(~fine)[0]
+        wrong = ~(np.isfinite(weights) & (weights >= 0))
+        if np.any(wrong):
             raise SettingError(
-                f"weights have to be finite and at least 0, got {weights[tuple(place)]} in row "
-                f"{', '.join(map(str, place))}."
+                f"weights have to be finite and at least 0, got {placed(weights, wrong)}.",
+                advice="0 leaves an example out, and 2 counts it twice.",
             )
-        if weights.size and not np.any(weights):
-            raise SettingError("weights are all 0, so that no example counts.")
-    along = weights.shape + (1,) * (losses.ndim - weights.ndim)
-    return np.reshape(np.astype(weights, losses.dtype), along)
+    if weights.shape not in {shape, shape[:1]}:
+        raise ShapeError(
+            f"weights needs one number for each example, {list(shape[:1])}, or for each "
+            f"loss, {list(shape)}; got {list(weights.shape)}."
+        )
+    return np.reshape(weights, weights.shape + (1,) * (len(shape) - weights.ndim))
 
 
 def beside(name: str, x: Any, target: Any) -> tuple[Any, Any]:

@@ -15,7 +15,7 @@ from chainrule import ops
 from chainrule.errors import LabelError, SettingError
 from chainrule.graph import Value
 from chainrule.nn.given import numbers
-from chainrule.nn.labels import listed
+from chainrule.nn.labels import placed
 from chainrule.nn.reduction import beside, reduced
 
 __all__ = [
@@ -143,7 +143,8 @@ def binary_cross_entropy_with_logits(
     target
         t, of the same shape: 0, 1, or probabilities between.
     weight
-        Factors of the losses, which broadcast; as in PyTorch, the mean is not divided by them.
+        Factors of the losses, which broadcast; as in PyTorch, the mean is not divided by them,
+        and they may have any sign.
     pos_weight
         Factors of the first term: more than 1 for classes that are rare.
     weights
@@ -184,7 +185,6 @@ def _require_between(t: Any, low: float, high: float, sentence: str) -> None:
     """Refuse concrete targets outside of bounds, with their places."""
     if type(t) is Value:
         return
-    places = np.argwhere(~((t >= low) & (t <= high)))
-    if len(places):
-        said = [f"{t[tuple(p)]} in row {', '.join(map(str, p))}" for p in places]
-        raise LabelError(f"{sentence}, got {listed(said)}.")
+    wrong = ~((t >= low) & (t <= high))
+    if np.any(wrong):
+        raise LabelError(f"{sentence}, got {placed(t, wrong)}.")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import optree
 
-from chainrule.errors import BackwardError, NoRuleError, OutputError, TraceError
+from chainrule.errors import BackwardError, InPlaceError, NoRuleError, OutputError, TraceError
 from chainrule.graph import Derivative, Op, ShapeTracer, Spec, Value, describe
 from chainrule.nn.memory import Memory, specs
 from chainrule.nn.parameters import number_of, one_pass, recording, standing_in
@@ -156,7 +156,7 @@ class _Run:
         finally:
             tracer.close()
         if any(number is not None for number in self.buffers):
-            raise NoRuleError(
+            raise InPlaceError(
                 f"{type(self.module).__name__} writes its own backward pass and assigns to "
                 "buffers, and a program for all inputs has no place for their new numbers.",
                 advice="Keep running numbers in a module whose backward is derived, or put the "

@@ -7,7 +7,7 @@ from chainrule.train.clipping import clip_by_global_norm, clip_by_value, global_
 from chainrule.train.generators import generator_from, generator_state
 from chainrule.train.history import Epoch, History
 from chainrule.train.lbfgs import Minimum, minimise
-from chainrule.train.loop import EarlyStopping, fit
+from chainrule.train.loop import fit
 from chainrule.train.optimisers import SGD, Lion, Optimiser, OptimiserState
 from chainrule.train.schedules import (
     Constant,
@@ -19,6 +19,7 @@ from chainrule.train.schedules import (
     WarmUp,
     rate_at,
 )
+from chainrule.train.session import EarlyStopping
 
 __all__ = [
     "EMA",

@@ -20,7 +20,8 @@ class Epoch(NamedTuple):
     step
         The steps taken since the start.
     loss
-        The mean loss over the epoch's examples, each as it was when it was used.
+        The mean loss over the epoch's examples, each as it was when it was used; their sum for a
+        loss that is one.
     validation_loss
         The loss on the examples kept aside; NaN without them.
     learning_rate
@@ -52,6 +53,9 @@ class History:
         The epoch whose weights the model has, where early stopping chose; else the last.
     stopped
         Why the training ended before its last epoch; empty if it did not.
+    recorded
+        Whether a step was recorded once and then run as a program; a model that branches on
+        numbers is walked anew each time.
 
     Examples
     --------
@@ -63,6 +67,7 @@ class History:
     rows: list[Epoch] = field(default_factory=list)
     best_epoch: int = 0
     stopped: str = ""
+    recorded: bool = True
 
     def __getattr__(self, name: str) -> Any:
         if name in Epoch._fields:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.errors import StateError
-from chainrule.train.checkpoint import read_checkpoint, write_checkpoint
+from chainrule.errors import ForeignFileError, StateError
+from chainrule.train.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from chainrule.train.generators import generator_from, generator_state
 from chainrule.train.history import Epoch, History
-from chainrule.train.optimisers import OptimiserState
-from chainrule.train.schedules import PlateauState, ReduceOnPlateau
+from chainrule.train.schedules import ReduceOnPlateau
 from chainrule.train.step import Learned
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     from chainrule.nn import Module
     from chainrule.train.step import Recipe
@@ -89,23 +89,24 @@ class Progress:
         total, weights, largest, _ = self.sums
         self.sums = [total + value * weight, weights + weight, max(largest, norm), lr]
 
-    def end_epoch(self, validation_loss: float, seconds: float) -> Epoch:
+    def end_epoch(
+        self, mean: Callable[[float, float], float], validation_loss: float, seconds: float
+    ) -> Epoch:
         """Note the end of an epoch and return its row."""
         self.epoch += 1
         self.position = 0
         total, weight, norm, lr = self.sums
-        loss = total / weight if weight else math.nan
+        loss = mean(total, weight) if weight else math.nan
         row = Epoch(self.epoch, self.step, loss, validation_loss, lr, norm, seconds)
         self.history.rows.append(row)
         self.history.best_epoch = self.history.best_epoch if self.best else self.epoch
         return row
 
-    def is_stuck(self, loss: float, patience: int, min_delta: float) -> bool:
-        """Keep the best so far, and return whether it is too long ago."""
+    def keep_if_best(self, loss: float, min_delta: float) -> None:
+        """Keep what was learned if the loss is lower than ever."""
         if loss < self.best_loss - min_delta:
             self.best_loss, self.best = loss, self.learned
             self.history.best_epoch = self.epoch
-        return self.epoch - self.history.best_epoch >= patience
 
     # ------------------------------------------------------------------ the model
 
@@ -121,15 +122,16 @@ class Progress:
 
     # ------------------------------------------------------------------ a file
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything into a checkpoint."""
+    def save(self, path: str | os.PathLike[str], settings: dict[str, Any]) -> None:
+        """Write everything into a checkpoint, beside the settings that it holds for."""
         arrays = {
-            "learned": self.learned,
-            "best": self.best,
+            "learned": self.learned._asdict(),
+            "best": self.best and self.best._asdict(),
             "order": self.order,
             "plateau": self.plateau,
         }
         meta = {
+            "settings": settings,
             "step": self.step,
             "epoch": self.epoch,
             "position": self.position,
@@ -142,46 +144,51 @@ class Progress:
         }
         write_checkpoint(path, arrays, meta)
 
-    def restore(self, path: str | os.PathLike[str]) -> None:
-        """Go back to where a checkpoint was written; without a file, stay at the start."""
+    def restore(self, path: str | os.PathLike[str], settings: dict[str, Any]) -> None:
+        """Go back to where a checkpoint was written; without a file, stay at the start.
+
+        Raises
+        ------
+        ForeignFileError
+            It is a checkpoint of something else than a training.
+        StateError
+            It is of another model, optimiser or setting; all that differs is named.
+        """
         if not Path(path).exists():
             return
         found = read_checkpoint(path)
         meta: Any = found.meta
-        learned = _learned(found.arrays["learned"])
-        _same_shapes(self.learned.parameters, learned.parameters, path)
-        self.learned = learned
-        best = found.arrays["best"]
-        self.best = None if best is None else _learned(best)
-        self.order = found.arrays["order"]
+        if not (isinstance(meta, dict) and {"settings", "generator"} <= meta.keys()):
+            raise ForeignFileError(
+                "the file is a checkpoint, and not one that fit wrote.", f"file: {path}"
+            )
+        differ = [
+            f"{name}: {meta['settings'].get(name)!r} then, {now!r} now"
+            for name, now in settings.items()
+            if meta["settings"].get(name) != now
+        ]
+        if differ:
+            raise StateError(
+                f"the checkpoint {path} is of a training with other settings.",
+                *differ,
+                advice="Use the settings of then, or train with resume=False.",
+            )
+        arrays: Any = found.arrays
+        like = self.learned._asdict()
+        self.learned = Learned(**Checkpoint(arrays["learned"], None).arrays_like(like))
+        if arrays["best"] is not None:
+            self.best = Learned(**Checkpoint(arrays["best"], None).arrays_like(like))
+        if arrays["plateau"] is not None:
+            self.plateau = Checkpoint(arrays["plateau"], None).arrays_like(self.plateau)
+        self.order = arrays["order"]
         self.step, self.epoch, self.position = meta["step"], meta["epoch"], meta["position"]
         self.sums, self.best_loss = list(meta["sums"]), meta["best_loss"]
         self.history.rows = [Epoch(*row) for row in meta["rows"]]
         self.history.best_epoch, self.history.stopped = meta["best_epoch"], meta["stopped"]
         self.rng = generator_from(meta["generator"])
-        plateau = found.arrays["plateau"]
-        self.plateau = None if plateau is None else PlateauState(*plateau)
-
-
-def _learned(arrays: Any) -> Learned:
-    parameters, buffers, (step, memory), average = arrays
-    return Learned(parameters, buffers, OptimiserState(step, memory), average)
 
 
 def _write(model: Module, numbers: dict[str, Any]) -> None:
     for named in (model.named_parameters(), model.named_buffers()):
         for name, parameter in named:
             parameter.data[...] = numbers[name]
-
-
-def _same_shapes(own: dict[str, Any], found: dict[str, Any], path: Any) -> None:
-    """Raise unless a checkpoint is of this model."""
-    ours = {name: list(x.shape) for name, x in own.items()}
-    theirs = {name: list(x.shape) for name, x in found.items()}
-    if ours != theirs:
-        differ = sorted(n for n in {*ours, *theirs} if ours.get(n) != theirs.get(n))
-        raise StateError(
-            f"the checkpoint {path} is of another model.",
-            *[f"{n}: the model has {ours.get(n)}, the checkpoint {theirs.get(n)}" for n in differ],
-            advice="Build the model as it was, or train with resume=False.",
-        )

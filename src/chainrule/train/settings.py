@@ -12,7 +12,17 @@ from chainrule.graph import Value
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BETAS", "COUNT", "FRACTION", "NOT_NEGATIVE", "PORTION", "POSITIVE", "Rule", "require"]
+__all__ = [
+    "BETAS",
+    "COUNT",
+    "FRACTION",
+    "NOT_NEGATIVE",
+    "PORTION",
+    "POSITIVE",
+    "WHOLE",
+    "Rule",
+    "require",
+]
 
 
 class Rule(NamedTuple):
@@ -38,6 +48,10 @@ NOT_NEGATIVE = Rule("a finite number of at least 0", lambda x: _is_number(x) and
 POSITIVE = Rule("a finite number above 0", lambda x: _is_number(x) and x > 0)
 FRACTION = Rule("a number from 0 to below 1", _is_fraction)
 PORTION = Rule("a number from 0 to 1", lambda x: _is_number(x) and 0 <= x <= 1)
+WHOLE = Rule(
+    "a whole number of at least 0",
+    lambda x: isinstance(x, int | np.integer) and not isinstance(x, bool) and bool(x >= 0),
+)
 COUNT = Rule(
     "a whole number of at least 1",
     lambda x: isinstance(x, int | np.integer) and _is_number(x) and bool(x >= 1),

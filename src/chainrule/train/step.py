@@ -6,6 +6,7 @@ the same arguments give the same bits, and the whole step can be traced as one g
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,27 +20,13 @@ from chainrule.train.clipping import clip_by_global_norm, clip_by_value, global_
 from chainrule.transform import value_and_grad
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from chainrule.nn import Module
+    from chainrule.train.data import Batch
     from chainrule.train.optimisers import Optimiser
 
-__all__ = ["Batch", "Learned", "Recipe"]
-
-
-class Batch(NamedTuple):
-    """Examples, what they should give, and how much each counts (None: all alike)."""
-
-    X: Any
-    y: Any
-    weights: Any = None
-
-    def __len__(self) -> int:
-        return len(optree.tree_leaves(self.X)[0])
-
-    def at(self, rows: Any) -> Batch:
-        """Return the examples of some rows."""
-        return Batch(*[optree.tree_map(lambda x: x[rows], part) for part in self[:3]])
+__all__ = ["Learned", "Recipe", "evaluating"]
 
 
 class Learned(NamedTuple):
@@ -67,17 +54,41 @@ class Recipe(NamedTuple):
         return getattr(self.loss, "reduction", "mean") == "sum"
 
     def share(self, batch: Batch) -> float:
-        """Return how much the loss of a batch counts in that of all examples."""
+        """Return how much the loss of a batch counts in the mean over all examples."""
         if self.sums:
             return 1.0
-        return float(len(batch) if batch.weights is None else np.sum(batch.weights))
+        if hasattr(self.loss, "share"):  # which knows of class weights and labels to ignore
+            return float(self.loss.share(batch.y, batch.weights))
+        return float(batch.size if batch.weights is None else np.sum(batch.weights))
+
+    def mean(self, total: float, share: float) -> float:
+        """Return the loss of examples from the sum of value times share over their batches."""
+        return total if self.sums else total / share
+
+    def checked_on(self, data: Batch, rows: int = 1024) -> None:
+        """Apply model and loss to plain arrays once, so that labels and weights are looked at.
+
+        A step is traced on shapes and sees no numbers. What is wrong with a label, an index or
+        a weight is an error here, with its row.
+        """
+        starts = range(0, data.size, rows)
+        with evaluating(self.model):
+            outputs: list[Any] = [
+                functional_call(self.model, {}, *data.at(slice(s, s + rows)).inputs)[0]
+                for s in starts
+            ]
+        first, *rest = outputs
+        whole = optree.tree_map(lambda *parts: np.concatenate(parts), first, *rest)
+        options = {} if data.weights is None else {"weights": data.weights}
+        with np.errstate(all="ignore"):
+            self.loss(whole, data.y, **options)
 
     def objective(
         self, parameters: dict[str, Any], buffers: dict[str, Any], key: Any, batch: Batch
     ) -> tuple[Any, dict[str, Any]]:
         """Return the loss of a batch, and the new numbers of the buffers."""
         values = {**parameters, **buffers}
-        output, changed = functional_call(self.model, values, batch.X, key=key)
+        output, changed = functional_call(self.model, values, *batch.inputs, key=key)
         options = {} if batch.weights is None else {"weights": batch.weights}
         value = self.loss(output, batch.y, **options)
         if getattr(value, "shape", None) != ():
@@ -112,29 +123,55 @@ class Recipe(NamedTuple):
             average = self.averaging.update(average, parameters)
         return norm, Learned(parameters, buffers, state, average)
 
-    def step(self, learned: Learned, key: Any, lr: Any, batch: Batch) -> tuple[Any, Any, Learned]:
-        """Return the loss, the norm of its gradient and what is learned from one batch."""
+    def step(
+        self, learned: Learned, key: Any, lr: Any, batch: Batch
+    ) -> tuple[Any, Any, Any, Learned]:
+        """Return the loss, the norm of its gradient, a check, and what is learned from a batch.
+
+        The check is finite where all that was learned is.
+        """
         value, gradient, buffers = self.gradient(learned, key, batch)
         norm, new = self.update(learned, gradient, buffers, lr)
-        return value, norm, new
+        return value, norm, _check(new), new
 
     def parts(
         self, learned: Learned, key: Any, lr: Any, batch: Batch, count: int
-    ) -> tuple[Any, Any, Learned]:
+    ) -> tuple[Any, Any, Any, Learned]:
         """Go one step on a batch in parts: gradients are added and divided once.
 
-        For batches whose arrays do not fit into memory at once. Running statistics see each
-        part as a batch.
+        Each part has its own dropout, and running statistics see each part as a batch.
         """
         total = WeightedSum.zero(learned.parameters)
         values = 0.0
         buffers = learned.buffers
-        for rows in np.array_split(np.arange(len(batch)), min(count, len(batch))):
+        for k, rows in enumerate(np.array_split(np.arange(batch.size), min(count, batch.size))):
             part = batch.at(rows)
             share = self.share(part)
-            value, gradient, buffers = self.gradient(learned._replace(buffers=buffers), key, part)
+            if share == 0:  # nothing in it counts
+                continue
+            value, gradient, buffers = self.gradient(
+                learned._replace(buffers=buffers), np.append(key, k), part
+            )
             total = total.add(gradient, share)
             values = values + value * share
         gradient, weight = (total.total, 1.0) if self.sums else (total.mean(), total.weight)
         norm, new = self.update(learned, gradient, buffers, lr)
-        return values / weight, norm, new
+        return values / weight, norm, _check(new), new
+
+
+def _check(learned: Learned) -> Any:
+    """Return a number that is finite if all parameters and buffers are."""
+    arrays = [*learned.parameters.values(), *learned.buffers.values()]
+    return sum(np.sum(x) * 0.0 for x in arrays if np.issubdtype(x.dtype, np.floating))
+
+
+@contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """Let a model be in evaluation inside, and then in the modes that it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

@@ -14,14 +14,12 @@ import numpy as np
 from chainrule.errors import LabelError, ShapeError
 from chainrule.graph import Value, describe
 from chainrule.nn.given import numbers
+from chainrule.nn.labels import listed, placed, require_below
 
 __all__ = ["EXAMPLE", "Answer", "examples"]
 
 EXAMPLE = ("column", "row")
 """What an example is, by the axis that the features lie along."""
-
-SHOWN = 4
-"""How many wrong labels an error lists."""
 
 SUM_TOLERANCE = 1e-5
 """How far from 1 the rounding of a thousand float32 probabilities may leave their sum."""
@@ -96,7 +94,8 @@ class Answer(NamedTuple):
         """
         Y = numbers(Y, "Y")
         if self._are_labels(Y):
-            self._require_labels(Y)
+            Y = Y.reshape(-1)
+            require_below(Y, max(self.units, 2), "labels", self._word, given="Y")
             Y = Y.reshape(self._laid(1))
             if self.output == "softmax":
                 classes = np.expand_dims(np.arange(self.units), 1 - self.axis)
@@ -119,27 +118,11 @@ class Answer(NamedTuple):
             return Y.shape in {(self.examples,), self._laid(1)}
         return self.output == "sigmoid" and self.units == 1 and Y.shape == (self.examples,)
 
-    def _require_labels(self, Y: Any) -> None:
-        if isinstance(Y, Value):  # there may be no numbers yet
-            return
-        labels, classes = Y.ravel(), max(self.units, 2)
-        with np.errstate(invalid="ignore"):
-            wrong = np.flatnonzero(~((labels >= 0) & (labels < classes) & (labels % 1 == 0)))
-        if not wrong.size:
-            return
-        from_one = labels.min() == 1 and labels.max() == classes
-        raise LabelError(
-            f"labels need to be whole numbers from 0 to {classes - 1}, one for each class, "
-            f"got {self._listed(labels, wrong)}.",
-            f"Y: {describe(Y)}",
-            advice="These count from 1: pass Y - 1." if from_one else "",
-        )
-
     def _require_probabilities(self, Y: Any) -> None:
         if isinstance(Y, Value):
             return
-        apart = np.flatnonzero(~np.all((Y >= 0) & (Y <= 1), axis=self.axis))
-        if apart.size:
+        apart = ~np.all((Y >= 0) & (Y <= 1), axis=self.axis)
+        if np.any(apart):
             raise LabelError(
                 f"targets of a {self.output} output need to lie between 0 and 1, which they do "
                 f"not in {self._numbered(apart)}.",
@@ -147,24 +130,20 @@ class Answer(NamedTuple):
                 advice="Numbers outside are for output='linear'.",
             )
         sums = np.sum(Y, axis=self.axis)
-        apart = np.flatnonzero(np.abs(sums - 1) > SUM_TOLERANCE)
-        if self.output == "softmax" and apart.size:
+        apart = np.abs(sums - 1) > SUM_TOLERANCE
+        if self.output == "softmax" and np.any(apart):
             raise LabelError(
                 "targets of a softmax output need to sum to 1 for each example, got "
-                f"{self._listed(sums, apart)}.",
+                f"{placed(sums, apart, self._word)}.",
                 f"Y: {describe(Y)}",
                 advice="Pass class labels or one-hot targets; for classes that do not exclude "
                 "each other, output='sigmoid'.",
             )
 
-    def _listed(self, numbers: Any, places: Any) -> str:
-        """Return ``7 in column 2 and -1 in column 5``."""
-        return _joined([f"{numbers[k]} in {self._word} {k}" for k in places])
-
-    def _numbered(self, places: Any) -> str:
+    def _numbered(self, apart: Any) -> str:
         """Return ``columns 2 and 5``."""
-        word = self._word + "s" * (len(places) > 1)
-        return f"{word} {_joined([str(k) for k in places])}"
+        places = [str(k) for k in np.flatnonzero(apart)]
+        return f"{self._word}{'s' * (len(places) > 1)} {listed(places)}"
 
     def _misfit(self, Y: Any) -> ShapeError:
         wanted = [f"targets {list(self.shape)}"]
@@ -185,11 +164,3 @@ class Answer(NamedTuple):
             f"output: {np.dtype(self.dtype)}{list(self.shape)}",
             advice=advice,
         )
-
-
-def _joined(words: list[str]) -> str:
-    """Return ``a, b and c``, and how many more."""
-    shown = list(words[:SHOWN])
-    if len(words) > SHOWN:
-        shown.append(f"{len(words) - SHOWN} more")
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if shown[1:] else shown)
