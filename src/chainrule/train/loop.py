@@ -142,19 +142,7 @@ def fit(
     data, aside = kept_aside(data, validation, seed)
     if aside is not None:
         recipe.checked_on(aside)
-    held = {
-        "optimiser": type(optimiser).__name__,
-        "examples": data.size,
-        "batch_size": batch_size,
-        "shuffle": bool(shuffle),
-        "drop_last": bool(drop_last),
-        "accumulate": accumulate,
-        "seed": int(seed),
-        "validation": validation if isinstance(validation, float) else aside and aside.size,
-    }
     progress = Progress.start(model, recipe, seed)
-    if resume and checkpoint is not None:
-        progress.restore(checkpoint, held)
     session = Session(
         recipe,
         data,
@@ -167,10 +155,12 @@ def fit(
         early_stopping,
         seed,
     )
+    if resume and checkpoint is not None:
+        progress.restore(checkpoint, session.settings)
 
     def save() -> None:
         if checkpoint is not None:
-            progress.save(checkpoint, held)
+            progress.save(checkpoint, session.settings)
 
     try:
         with _interruptions() as interrupted:

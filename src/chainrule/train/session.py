@@ -70,6 +70,20 @@ class Session:
         self.evaluate = Prepared(self.recipe.objective, fall_back=True)
         self.started = time.perf_counter()
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the bits of a training besides the data, for a checkpoint to hold."""
+        return {
+            "optimiser": type(self.recipe.optimiser).__name__,
+            "examples": self.data.size,
+            "validation": None if self.aside is None else self.aside.size,
+            "batch_size": int(self.batch_size),
+            "shuffle": bool(self.shuffle),
+            "drop_last": bool(self.drop_last),
+            "accumulate": int(self.accumulate),
+            "seed": int(self.seed),
+        }
+
     def epochs(self, count: int, interrupted: Sequence[bool]) -> Iterator[Epoch | None]:
         """Go on to the end, and pause after each epoch with its row; with None on Ctrl-C."""
         while self.progress.epoch < count and not self.progress.history.stopped:
