@@ -183,3 +183,13 @@ def test_what_shapes_refuse(error, f):
     ):
         with pytest.raises(error):
             walk()
+
+
+def test_many_arrays_are_joined_in_groups():
+    xs = list(np.random.default_rng(0).normal(size=(300, 2)))
+    weights = np.random.default_rng(1).normal(size=(300, 2))
+    gradient = grad(lambda xs: np.sum(np.stack(xs) * weights))(xs)
+    np.testing.assert_array_equal(gradient, weights)
+    np.testing.assert_array_equal(
+        grad(lambda xs: np.sum(np.concatenate(xs) * weights.ravel()))(xs), weights
+    )

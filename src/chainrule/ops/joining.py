@@ -43,12 +43,25 @@ def join(*xs, axis):
     return np.concatenate(xs, axis=axis)
 
 
+_MANY = 64
+"""Arrays from which on they are joined in groups: an op with n operands is pulled back in n²."""
+
+
+def _joined_all(arrays, axis):
+    """Return any number of arrays one after the other along an axis."""
+    arrays = list(arrays)
+    while len(arrays) > _MANY:
+        starts = range(0, len(arrays), _MANY)
+        arrays = [join(*arrays[k : k + _MANY], axis=axis) for k in starts]
+    return join(*arrays, axis=axis)
+
+
 @called_by(np.concatenate, np.concat)
 def concatenate(arrays, axis=0):
     """Arrays one after the other along an axis; along one axis of all numbers if it is None."""
     if axis is None:
-        return join(*[np.ravel(x) for x in arrays], axis=0)
-    return join(*arrays, axis=axis)
+        return _joined_all([np.ravel(x) for x in arrays], axis=0)
+    return _joined_all(arrays, axis=axis)
 
 
 @called_by(np.append)
@@ -63,26 +76,26 @@ def stack(arrays, axis=0):
     shapes = {np.shape(x) for x in arrays}
     if len(shapes) > 1:
         raise ShapeError(f"stack needs equal shapes, got {sorted(map(list, shapes))}.")
-    return join(*[np.expand_dims(x, axis) for x in arrays], axis=axis)
+    return _joined_all([np.expand_dims(x, axis) for x in arrays], axis=axis)
 
 
 @called_by(np.hstack)
 def hstack(arrays):
     """Arrays side by side: along the second axis, or the first if they have one alone."""
     arrays = [np.atleast_1d(x) for x in arrays]
-    return join(*arrays, axis=0 if arrays[0].ndim == 1 else 1)
+    return _joined_all(arrays, axis=0 if arrays[0].ndim == 1 else 1)
 
 
 @called_by(np.vstack)
 def vstack(arrays):
     """Arrays one below the other."""
-    return join(*[np.atleast_2d(x) for x in arrays], axis=0)
+    return _joined_all([np.atleast_2d(x) for x in arrays], axis=0)
 
 
 @called_by(np.dstack)
 def dstack(arrays):
     """Arrays behind each other, along the third axis."""
-    return join(*[np.atleast_3d(x) for x in arrays], axis=2)
+    return _joined_all([np.atleast_3d(x) for x in arrays], axis=2)
 
 
 @called_by(np.block)
@@ -94,7 +107,7 @@ def block(rows):
     depth = _depth(rows)
     ndim = max(depth, *[p.ndim for p in parts])
     parts = [np.reshape(p, (1,) * (ndim - p.ndim) + p.shape) for p in parts]
-    return join(*parts, axis=ndim - depth)
+    return _joined_all(parts, axis=ndim - depth)
 
 
 def _depth(rows):
@@ -110,7 +123,7 @@ def unstack(x, axis=0):
 @called_by(np.column_stack)
 def column_stack(arrays):
     """Vectors as the columns of a matrix."""
-    return join(*[x if np.ndim(x) > 1 else np.reshape(x, (-1, 1)) for x in arrays], axis=1)
+    return _joined_all([x if np.ndim(x) > 1 else np.reshape(x, (-1, 1)) for x in arrays], axis=1)
 
 
 @called_by(np.array_split)
