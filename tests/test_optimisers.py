@@ -181,7 +181,9 @@ class TestEveryOptimiser:
             if isinstance(x, np.ndarray):
                 x.flags.writeable = False
         steps(optimiser, parameters, 1)
-        optimiser.update(parameters, parameters, state)
+        moved, _ = optimiser.update(parameters, parameters, state)
+        for p, q in zip(*map(optree.tree_leaves, (parameters, moved)), strict=True):
+            assert not np.shares_memory(p, q)
 
     @every_optimiser
     def test_a_rate_that_is_given_is_the_one_used(self, optimiser):

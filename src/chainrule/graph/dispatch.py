@@ -52,10 +52,6 @@ class Traced:
 
     __slots__ = ()
 
-    def ask(self, question: str) -> Any:
-        """Return the number for a question whose answer decides what is traced next."""
-        raise NotImplementedError
-
 
 def call_ufunc(ufunc: np.ufunc, method: str, inputs: Any, options: dict[str, Any]) -> Any:
     """Apply what stands for a ufunc or one of its methods."""
@@ -248,4 +244,7 @@ def _asked(x: Any) -> Any:
         return {name: _asked(item) for name, item in x.items()}
     if isinstance(x, (list, tuple)):
         return type(x)(_asked(item) for item in x)
-    return x.ask("a NumPy function without derivative") if isinstance(x, Traced) else x
+    if not isinstance(x, Traced):
+        return x
+    value: Any = x
+    return value.ask("a NumPy function without derivative")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -178,7 +179,7 @@ class Conv2d(_Window):
         )
 
 
-class _Pool(_Window):
+class _Pool(_Window, ABC):
     """A window over each channel on its own; by default windows stand side by side."""
 
     def __init__(self, kernel_size: Pair, stride: Pair | None, padding: Pair) -> None:
@@ -197,9 +198,9 @@ class _Pool(_Window):
         y = np.reshape(self._pooled(patches, images), (*images.shape[:2], *lengths))
         return y if x.ndim == 4 else y[0]
 
+    @abstractmethod
     def _pooled(self, patches: Any, images: Any) -> Any:
         """Return one number for each patch."""
-        raise NotImplementedError
 
     def extra_repr(self) -> str:
         """Return the settings."""

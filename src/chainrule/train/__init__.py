@@ -9,16 +9,8 @@ from chainrule.train.history import Epoch, History
 from chainrule.train.lbfgs import Minimum, minimise
 from chainrule.train.loop import fit
 from chainrule.train.optimisers import SGD, Lion, Optimiser, OptimiserState
-from chainrule.train.schedules import (
-    Constant,
-    Cosine,
-    OneCycle,
-    PlateauState,
-    ReduceOnPlateau,
-    Step,
-    WarmUp,
-    rate_at,
-)
+from chainrule.train.rates import PlateauState, ReduceOnPlateau, WarmUp, rate_at
+from chainrule.train.schedules import Constant, Cosine, OneCycle, Step
 from chainrule.train.session import EarlyStopping
 
 __all__ = [

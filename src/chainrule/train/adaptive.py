@@ -11,7 +11,7 @@ from chainrule.train.optimisers import Optimiser
 from chainrule.train.settings import BETAS, FRACTION, NOT_NEGATIVE, require
 
 if TYPE_CHECKING:
-    from chainrule.train.schedules import Rate
+    from chainrule.train.rates import Rate
 
 __all__ = ["Adagrad", "Adam", "AdamW", "RMSprop"]
 

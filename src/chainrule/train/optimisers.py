@@ -23,11 +23,11 @@ from chainrule.train.matching import (
     require_floating,
     require_shapes,
 )
-from chainrule.train.schedules import LEARNING_RATE, rate_at
+from chainrule.train.rates import LEARNING_RATE, rate_at
 from chainrule.train.settings import BETAS, FRACTION, NOT_NEGATIVE, PORTION, require
 
 if TYPE_CHECKING:
-    from chainrule.train.schedules import Rate
+    from chainrule.train.rates import Rate
 
 __all__ = ["SGD", "Lion", "Optimiser", "OptimiserState"]
 

@@ -13,7 +13,7 @@ from chainrule.errors import ForeignFileError, StateError
 from chainrule.train.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from chainrule.train.generators import generator_from, generator_state
 from chainrule.train.history import Epoch, History
-from chainrule.train.schedules import ReduceOnPlateau
+from chainrule.train.rates import ReduceOnPlateau
 from chainrule.train.step import Learned
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from chainrule.errors import DivergenceError, SettingError
 from chainrule.execute import Prepared
 from chainrule.train.data import Batch
 from chainrule.train.divergence import first_non_finite
-from chainrule.train.schedules import ReduceOnPlateau, rate_at
+from chainrule.train.rates import ReduceOnPlateau, rate_at
 from chainrule.train.settings import COUNT, NOT_NEGATIVE, require
 from chainrule.train.step import Learned, Recipe, evaluating
 
