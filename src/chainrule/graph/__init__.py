@@ -1,6 +1,19 @@
 """What a program is: ops, nodes, graphs, the values and traces that make them, their text."""
 
 from chainrule.graph.dispatch import NUMPY, answer
+from chainrule.graph.form import (
+    Composite,
+    Counted,
+    Each,
+    Fold,
+    Form,
+    Gathered,
+    Layout,
+    Placed,
+    Product,
+    Scattered,
+    Viewed,
+)
 from chainrule.graph.graph import REAL, Graph, Node, Origin, Spec, Where, describe, owned
 from chainrule.graph.notation import constants, literal, write
 from chainrule.graph.op import OPS, REQUIRED, Case, Derivative, Op
@@ -24,15 +37,26 @@ __all__ = [
     "REAL",
     "REQUIRED",
     "Case",
+    "Composite",
+    "Counted",
     "Derivative",
+    "Each",
+    "Fold",
+    "Form",
+    "Gathered",
     "Graph",
+    "Layout",
     "Node",
     "Op",
     "Origin",
+    "Placed",
+    "Product",
+    "Scattered",
     "ShapeTracer",
     "Spec",
     "Tracer",
     "Value",
+    "Viewed",
     "Where",
     "answer",
     "called",

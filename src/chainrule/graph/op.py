@@ -25,6 +25,7 @@ from chainrule.graph.value import Value
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from chainrule.graph.form import Form
     from chainrule.graph.graph import Where
 
 __all__ = ["OPS", "REQUIRED", "Case", "Derivative", "Op"]
@@ -107,6 +108,8 @@ class Op:
         where some operands have examples along their first axis.
     rewrite
         A simpler form of a call, or None: ``(operands, attributes) → value``.
+    form
+        How a compiled plan may compute it (`chainrule.graph.form`); None where NumPy has to.
     latex
         A template with ``<operand>`` in it.
     onnx
@@ -135,6 +138,7 @@ class Op:
     flat: frozenset[str]
     batch: Callable[..., Any]
     rewrite: Callable[..., Any] | None
+    form: Form | None
     latex: str
     onnx: str | Callable[..., Any] | None
     numpy: tuple[Any, ...]

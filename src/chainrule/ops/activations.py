@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import InputTypeError, ShapeError
-from chainrule.graph import Case
+from chainrule.graph import Case, Composite
 from chainrule.ops.declare import called_by, elementwise, floating, rules
 from chainrule.ops.shapes import one_axis
 
@@ -28,7 +28,7 @@ def _special(name, x):
 @elementwise(lambda y: y * (1 - y), latex=r"\sigma(<x>)", onnx="Sigmoid", numpy="expit")
 def sigmoid(x):
     """The logistic function 1 / (1 + e^-x), without overflow."""
-    x = np.asarray(x)
+    x = x if hasattr(x, "dtype") else np.asarray(x)
     decay = np.exp(-np.abs(x))
     return np.where(x >= 0, 1 / (1 + decay), decay / (1 + decay))[()]
 
@@ -224,6 +224,7 @@ def _softmax_rule(d, y, axis):
     jvp=lambda dx, y, axis: _softmax_rule(dx, y, axis),
     vjp=lambda g, y, axis: _softmax_rule(g, y, axis),
     note="its Jacobian is diag(y) - y yᵀ, which is symmetric",
+    form=Composite(),
     latex=r"\mathrm{softmax}(<x>)",
     onnx=lambda e, x, axis: e.Softmax(x, axis=axis),
     **_ALONG,
@@ -238,6 +239,7 @@ def softmax(x, *, axis=-1):
     jvp=lambda dx, y, axis: dx - np.sum(np.exp(y) * dx, axis=axis, keepdims=True),
     vjp=lambda g, y, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True),
     note="its Jacobian is I - 1 softmax(x)ᵀ",
+    form=Composite(),
     latex=r"\log \mathrm{softmax}(<x>)",
     onnx=lambda e, x, axis: e.LogSoftmax(x, axis=axis),
     **_ALONG,
@@ -272,6 +274,14 @@ def _excess(logits, labels):
     return softmax(logits) - (np.expand_dims(labels, -1) == classes).astype(logits.dtype)
 
 
+def _loss_by_parts(logits, labels):
+    """Return the loss by parts that it shares with its derivative."""
+    top = np.max(logits, axis=-1, keepdims=True)
+    total = np.log(np.sum(np.exp(logits - top), axis=-1, keepdims=True)) + top
+    is_label = np.expand_dims(labels, -1) == np.arange(logits.shape[-1])
+    return np.squeeze(total, -1) - np.sum(np.where(is_label, logits, 0), axis=-1)
+
+
 def _losses_batch(op, n, xs, batched, attributes):
     return op(
         *[x if b else np.broadcast_to(x, (n, *x.shape)) for x, b in zip(xs, batched, strict=True)]
@@ -282,6 +292,10 @@ def _losses_batch(op, n, xs, batched, attributes):
     jvp=lambda dlogits, logits, labels: np.sum(_excess(logits, labels) * dlogits, axis=-1),
     vjp=lambda g, logits, labels: np.expand_dims(g, -1) * _excess(logits, labels),
     note="its slope is softmax less one-hot",
+    form=Composite(
+        lambda logits, labels: _loss_by_parts(logits, labels),
+        holds=lambda logits, labels: np.logical_and(labels >= 0, labels < logits.shape[-1]),
+    ),
     shape=_losses_shape,
     dtype=lambda logits, labels: floating(logits),
     flat=("labels",),

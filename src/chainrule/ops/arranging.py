@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.errors import NoOpError
-from chainrule.graph import Case
+from chainrule.graph import Case, Placed, Viewed
 from chainrule.ops.batching import shifted, single
 from chainrule.ops.declare import called_by, linear
 from chainrule.ops.joining import join
@@ -23,6 +23,14 @@ def _padded(x, width):
         "width": tuple((int(b), int(a)) for b, a in np.broadcast_to(width, (x.ndim, 2)))
     },
     batch=single(lambda n, x, width: zero_pad(x, width=((0, 0), *width))),
+    form=Placed(
+        lambda at, xs, width: [
+            at.sliced(
+                tuple(slice(b, b + n) for n, (b, _) in zip(xs[0].shape, width, strict=True))
+            )
+        ],
+        covers=False,
+    ),
     latex=r"\mathrm{pad}(<x>)",
     onnx=lambda e, x, width: e.Pad(x, e.integers([b for b, _ in width] + [a for _, a in width])),
     cases=[Case((2, 3), width=((1, 0), (0, 2)))],
@@ -58,6 +66,11 @@ def pad(x, pad_width, mode="constant", constant_values=0):
     shape=lambda x, axis: x.shape,
     settle=lambda x, axis: {"axis": axes_of(axis, x.ndim)},
     batch=shifted(),
+    form=Viewed(
+        lambda at, axis: at.sliced(
+            tuple(slice(None, None, -1 if a in axis else 1) for a in range(len(at.shape)))
+        )
+    ),
     latex=r"\mathrm{flip}(<x>)",
     onnx=lambda e, x, axis: e.Slice(
         x,

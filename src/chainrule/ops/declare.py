@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import numpy as np
 
 from chainrule.errors import DeclarationError, ShapeError
-from chainrule.graph import NUMPY, REQUIRED, Case, Op
+from chainrule.graph import NUMPY, REQUIRED, Case, Each, Op
 from chainrule.ops.batching import aligned, looped
 from chainrule.ops.kinds import Bilinear, Flat, Linear, Partials, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from chainrule.graph import Derivative
+    from chainrule.graph import Derivative, Form
 
 __all__ = [
     "bilinear",
@@ -47,6 +47,7 @@ class Fields(TypedDict, total=False):
     flat: tuple[str, ...]
     batch: Callable[..., Any]
     rewrite: Callable[..., Any]
+    form: Form
     latex: str
     onnx: str | Callable[..., Any] | None
     numpy: Any
@@ -107,6 +108,7 @@ def elementwise(*slopes: Any, why: str = "", **fields: Unpack[Fields]) -> Callab
     """
     derivative: Derivative = Partials(slopes) if slopes else Flat(why)
     fields.setdefault("batch", aligned(0))
+    fields.setdefault("form", Each())
     return functools.partial(_declare, derivative=derivative, fields=fields, acts_on_elements=True)
 
 
@@ -189,6 +191,7 @@ def _declare(
         flat=frozenset(fields.get("flat", ())),
         batch=fields.get("batch", looped),
         rewrite=fields.get("rewrite"),
+        form=fields.get("form"),
         latex=fields.get("latex") or rf"\mathrm{{{name}}}({', '.join(f'<{x}>' for x in operands)})",
         onnx=fields.get("onnx"),
         numpy=counterparts,

@@ -13,7 +13,7 @@ import operator
 import numpy as np
 
 from chainrule.errors import AxisError, ConversionError, ShapeError
-from chainrule.graph import Case, Value, describe
+from chainrule.graph import Case, Gathered, Placed, Scattered, Value, Viewed, describe
 from chainrule.ops.batching import single, spread
 from chainrule.ops.declare import called_by, linear
 from chainrule.ops.shapes import one_axis
@@ -117,6 +117,7 @@ def _embed_in_onnx(e, x, index, shape):
     settle=_settled_index,
     batch=single(lambda n, x, index: slice_(x, index=(_ALL, *index))),
     rewrite=lambda x, index: x if all(entry == _ALL for entry in index) else None,
+    form=Viewed(lambda at, index: at.sliced(index)),
     latex="<x>_{[\\cdot]}",
     onnx=_slice_in_onnx,
     cases=[
@@ -134,6 +135,7 @@ def slice_(x, *, index):
     lambda g, index: slice_(g, index=index),
     shape=lambda x, index, shape: shape,
     batch=single(lambda n, x, index, shape: embed(x, index=(_ALL, *index), shape=(n, *shape))),
+    form=Placed(lambda at, xs, index, shape: [at.sliced(index)], covers=False),
     latex=r"\mathrm{embed}(<x>)",
     onnx=_embed_in_onnx,
     cases=[Case((2, 3), index=(slice(1, 3), slice(None)), shape=(4, 3))],
@@ -175,6 +177,7 @@ def _gather_batch(op, n, xs, batched, attributes):
     shape=_gathered,
     flat=("indices",),
     batch=_gather_batch,
+    form=Gathered(),
     latex="<x>_{<indices>}",
     onnx=lambda e, x, *indices: e.GatherND(x, e.places(indices)),
     cases=[
@@ -198,6 +201,7 @@ def _scatter_batch(op, n, xs, batched, attributes):
     shape=lambda x, *indices, shape: shape,
     flat=("indices",),
     batch=_scatter_batch,
+    form=Scattered(),
     latex=r"\mathrm{scatter}(<x>, <indices>)",
     onnx=lambda e, x, *indices, shape: e.ScatterND(
         e.zeros(shape, x), e.places(indices), x, reduction="add"

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 
 from chainrule.errors import ShapeError
-from chainrule.graph import Case
+from chainrule.graph import Case, Placed
 from chainrule.ops.batching import shifted
 from chainrule.ops.declare import called_by, linear
 from chainrule.ops.shapes import one_axis
@@ -28,12 +28,21 @@ def _own_part(g, xs, k, axis):
     return g[part]
 
 
+def _parts(at, xs, axis):
+    """Return the layouts of all operands in that of the output."""
+    ends = list(itertools.accumulate(x.shape[axis] for x in xs))
+    lead = (slice(None),) * axis
+    starts = [0, *ends[:-1]]
+    return [at.sliced((*lead, slice(a, b))) for a, b in zip(starts, ends, strict=True)]
+
+
 @linear(
     _own_part,
     shape=_joined,
     settle=lambda *xs, axis: {"axis": one_axis(axis, xs[0].ndim)},
     batch=shifted(),
     rewrite=lambda *xs, axis: xs[0] if len(xs) == 1 else None,
+    form=Placed(lambda at, xs, axis: _parts(at, xs, axis), covers=True),
     latex=r"\mathrm{concatenate}(<xs>)",
     onnx=lambda e, *xs, axis: e.Concat(*xs, axis=axis),
     cases=[Case((2, 3), (2, 1), axis=1), Case((2,), (3,), (1,), axis=0)],

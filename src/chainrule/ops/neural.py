@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from chainrule.errors import SettingError, ShapeError
-from chainrule.graph import Case, describe
+from chainrule.graph import Case, Counted, describe
 from chainrule.ops.declare import flat
 from chainrule.ops.indexing import take
 
@@ -17,6 +17,19 @@ def _mix(x):
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
+
+
+_STRIDE = np.uint64(0x9E3779B97F4A7C15)
+"""2^64 over the golden ratio, odd: its multiples fill the range evenly."""
+
+
+def _number_at(place, key):
+    """Return the number at row-major places for a key, a sequence of integers."""
+    state = _STRIDE
+    for word in key:
+        state = _mix(state + word.astype(np.uint64) * _STRIDE)
+    bits = _mix(state + (place + np.uint64(1)) * _STRIDE) >> np.uint64(11)
+    return bits.astype(np.float64) * 2.0**-53
 
 
 def _draw_batch(op, n, xs, batched, attributes):
@@ -31,6 +44,7 @@ def _draw_batch(op, n, xs, batched, attributes):
     settle=lambda key, shape: {"shape": tuple(shape)},
     flat=("key",),
     batch=_draw_batch,
+    form=Counted(lambda place, key, shape: _number_at(place, key)),
     latex=r"u_{<key>}",
     onnx=None,
     cases=[Case(np.array([1, 2]), shape=(3, 4)), Case(np.array([7]), shape=())],
@@ -47,13 +61,8 @@ def uniform(key, *, shape):
         whatever the threads.
     """
     with np.errstate(over="ignore"):
-        state = np.uint64(0x9E3779B97F4A7C15)
-        for word in np.asarray(key).ravel().astype(np.uint64):
-            state = _mix(state + word * np.uint64(0x9E3779B97F4A7C15))
-        size = math.prod(shape)
-        places = np.arange(1, size + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        bits = _mix(state + places) >> np.uint64(11)
-    return (bits.astype(np.float64) * 2.0**-53).reshape(shape)[()]
+        places = np.arange(math.prod(shape), dtype=np.uint64)
+        return _number_at(places, np.ravel(key)).reshape(shape)[()]
 
 
 def dropout(x, key, p=0.5):

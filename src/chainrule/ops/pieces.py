@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.graph import Case, answer
+from chainrule.graph import Case, Each, answer
 from chainrule.ops.arithmetic import floor_divide, remainder
 from chainrule.ops.batching import aligned
 from chainrule.ops.declare import broadcast_shape, called_by, elementwise, linear
@@ -151,7 +151,7 @@ def fmin(a, b):
 
 
 @elementwise(
-    lambda x: (x > 0).astype(x.dtype),
+    lambda y: (y > 0).astype(y.dtype),
     latex=r"\max(0, <x>)",
     onnx="Relu",
     kink=np.abs,
@@ -165,6 +165,7 @@ def relu(x):
     lambda g, c: np.where(c, g, g.dtype.type(0)),
     lambda g, c: np.where(c, g.dtype.type(0), g),
     flat=("c",),
+    form=Each(),
     shape=lambda c, a, b: broadcast_shape("where", c, a, b),
     batch=aligned(0),
     rewrite=lambda c, a, b: a if a.index == b.index and c.shape == () else None,
@@ -217,6 +218,7 @@ def clip(x, low=None, high=None, *, min=None, max=None):
     dtype=lambda x, dtype: dtype,
     settle=lambda x, dtype: {"dtype": np.dtype(dtype)},
     batch=aligned(0),
+    form=Each(),
     rewrite=lambda x, dtype: x if x.dtype == dtype else None,
     latex="<x>",
     onnx=lambda e, x, dtype: e.Cast(x, to=e.type(dtype)),
@@ -224,7 +226,7 @@ def clip(x, low=None, high=None, *, min=None, max=None):
 )
 def cast(x, *, dtype):
     """The same numbers in another floating-point type."""
-    return np.asarray(x).astype(dtype)[()]
+    return (x if hasattr(x, "dtype") else np.asarray(x)).astype(dtype)[()]
 
 
 @elementwise(
@@ -236,7 +238,7 @@ def cast(x, *, dtype):
 )
 def discretise(x, *, dtype):
     """The numbers as whole numbers or truth values."""
-    return np.asarray(x).astype(dtype)[()]
+    return (x if hasattr(x, "dtype") else np.asarray(x)).astype(dtype)[()]
 
 
 @called_by(np.astype)

@@ -8,7 +8,7 @@ import string
 import numpy as np
 
 from chainrule.errors import NoOpError, ShapeError
-from chainrule.graph import REQUIRED, Case, describe
+from chainrule.graph import REQUIRED, Case, Product, describe
 from chainrule.ops.batching import aligned
 from chainrule.ops.declare import bilinear, called_by
 from chainrule.ops.shapes import one_axis
@@ -39,6 +39,7 @@ def _matmul_shape(a, b):
     lambda g, a: a.mT @ g,
     shape=_matmul_shape,
     batch=aligned(2),
+    form=Product(),
     latex=r"<a>\,<b>",
     onnx="MatMul",
     cost=lambda a, b, y: 2.0 * y.size * a.shape[-1],

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ShapeError
-from chainrule.graph import Case
+from chainrule.graph import Case, Composite, Fold
 from chainrule.ops.batching import shifted
 from chainrule.ops.declare import called_by, floating, linear, rules
 from chainrule.ops.running import running_products
@@ -76,6 +76,7 @@ def _reduction_rules(slope):
     lambda g, x, axis, keepdims: np.broadcast_to(restore(g, x, axis, keepdims), x.shape),
     dtype=lambda x, axis, keepdims: np.sum(np.zeros(1, x.dtype)).dtype,
     rewrite=lambda x, axis, keepdims: x if not axis else None,
+    form=Fold(np.add),
     latex=r"\sum <x>",
     onnx=lambda e, x, axis, keepdims: e.reduce("ReduceSum", x, axis, keepdims),
     **_REDUCTION,
@@ -111,6 +112,7 @@ def _add_reduce(x, axis=0, dtype=None, keepdims=False):
     lambda g, x, axis, keepdims: np.broadcast_to(
         restore(g, x, axis, keepdims) / count_along(x, axis), x.shape
     ),
+    form=Composite(lambda x, axis, keepdims: _sum_over_count(x, axis, keepdims)),
     latex=r"\overline{<x>}",
     onnx=lambda e, x, axis, keepdims: e.reduce("ReduceMean", x, axis, keepdims),
     dtype=lambda x, axis, keepdims: floating(x),
@@ -119,6 +121,10 @@ def _add_reduce(x, axis=0, dtype=None, keepdims=False):
 def mean(x, *, axis=None, keepdims=False):
     """The arithmetic mean over axes."""
     return np.mean(x, axis=axis, keepdims=keepdims)
+
+
+def _sum_over_count(x, axis, keepdims):
+    return sum_(np.astype(x, floating(x)), axis=axis, keepdims=keepdims) / count_along(x, axis)
 
 
 @called_by(np.mean)
@@ -167,6 +173,7 @@ def _gap(largest):
 @rules(
     **_reduction_rules(_shared_extreme),
     note="the slope goes to the largest; ties share it equally",
+    form=Fold(np.maximum),
     latex=r"\max <x>",
     onnx=lambda e, x, axis, keepdims: e.reduce("ReduceMax", x, axis, keepdims),
     kink=_gap(largest=True),
@@ -180,6 +187,7 @@ def max_(x, *, axis=None, keepdims=False):
 @rules(
     **_reduction_rules(_shared_extreme),
     note="the slope goes to the smallest; ties share it equally",
+    form=Fold(np.minimum),
     latex=r"\min <x>",
     onnx=lambda e, x, axis, keepdims: e.reduce("ReduceMin", x, axis, keepdims),
     kink=_gap(largest=False),
@@ -244,6 +252,7 @@ def _product_of_others(x, y, axis):
     **_reduction_rules(_product_of_others),
     note="the slope at a number is the product of all others, so zeros are harmless",
     dtype=lambda x, axis, keepdims: np.prod(np.ones(1, x.dtype)).dtype,
+    form=Fold(np.multiply),
     latex=r"\prod <x>",
     onnx=lambda e, x, axis, keepdims: e.reduce("ReduceProd", x, axis, keepdims),
     **_REDUCTION,
@@ -281,6 +290,14 @@ def _multiply_reduce(x, axis=0, dtype=None, keepdims=False):
     return _prod_with_options(x, axis, dtype, keepdims)
 
 
+def _log_of_sum(x, axis, keepdims):
+    x = np.astype(x, floating(x))
+    top = max_(x, axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0)
+    y = np.log(sum_(np.exp(x - top), axis=axis, keepdims=True)) + top
+    return y if keepdims else np.squeeze(y, axis)
+
+
 def _shares(x, y, axis):
     """Return e^(x - y), the share of each number in the sum; 0 in a sum of nothing."""
     return np.exp(x - np.where(y == -np.inf, 0, y))
@@ -290,6 +307,7 @@ def _shares(x, y, axis):
     **_reduction_rules(_shares),
     note="its slope is the softmax",
     dtype=lambda x, axis, keepdims: floating(x),
+    form=Composite(lambda x, axis, keepdims: _log_of_sum(x, axis, keepdims)),
     latex=r"\log \sum e^{<x>}",
     onnx=lambda e, x, axis, keepdims: e.reduce("ReduceLogSumExp", x, axis, keepdims),
     **_REDUCTION,

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from chainrule.errors import AxisError, NoOpError, ShapeError
-from chainrule.graph import Case
+from chainrule.graph import Case, Viewed
 from chainrule.ops.batching import single
 from chainrule.ops.declare import called_by, linear
 from chainrule.ops.rewriting import made_by
@@ -71,6 +71,7 @@ def _merge_reshapes(x, shape):
     settle=lambda x, shape: {"shape": _full_shape(x, shape)},
     batch=single(lambda n, x, shape: reshape(x, shape=(n, *shape))),
     rewrite=_merge_reshapes,
+    form=Viewed(lambda at, shape: at.reshaped(shape)),
     latex="<x>",
     onnx=lambda e, x, shape: e.reshape(x, shape),
     cases=[Case((2, 6), shape=(3, 4)), Case((4,), shape=(2, 1, 2)), Case((1,), shape=())],
@@ -126,6 +127,7 @@ def _merge_transposes(x, axes):
     settle=_settled_axes,
     batch=single(lambda n, x, axes: transpose(x, axes=(0, *[a + 1 for a in axes]))),
     rewrite=_merge_transposes,
+    form=Viewed(lambda at, axes: at.transposed(axes)),
     latex=r"<x>^{\top}",
     onnx=lambda e, x, axes: e.Transpose(x, perm=list(axes)),
     numpy=(np.transpose, np.permute_dims),
@@ -248,6 +250,7 @@ def _broadcast_result(x, shape):
         )
     ),
     rewrite=lambda x, shape: x if x.shape == shape else None,
+    form=Viewed(lambda at, shape: at.broadcast(shape)),
     latex="<x>",
     onnx=lambda e, x, shape: e.Expand(x, e.integers(shape)),
     numpy=np.broadcast_to,

@@ -1,0 +1,346 @@
+"""Which nodes are computed in one walk over memory.
+
+A loop walks an iteration space: the axes of the arrays that its nodes have in common. A node is
+computed at every place of the space, or once a row, which is the space without its last axis.
+Folds along the last axis are ready at the end of a row and may be used in another pass over it,
+as a softmax uses its maximum and its sum; folds over other axes are ready after the loop. Nodes
+may join a loop if each reads what the others compute at the same place, and if no other step
+has to run between them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from chainrule.compile.lowering import seen
+from chainrule.graph import Counted, Each, Fold, Gathered, Layout, Viewed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from chainrule.compile.lowering import Seen
+    from chainrule.graph import Graph, Node
+
+__all__ = ["Grouping", "Loop", "Reading", "group", "strides_over"]
+
+_MOST_PASSES = 4
+_MOST_ARRAYS = 24
+"""Arrays that one loop may walk; with more, their addresses no longer fit into registers."""
+
+BEFORE = -1
+"""The time of what is computed for a row before its first pass."""
+
+
+class Reading(NamedTuple):
+    """An operand of a node in a loop: the array it lies in, and its layout over the space."""
+
+    source: int
+    offset: int
+    strides: tuple[int, ...]
+
+
+@dataclass
+class Loop:
+    """Nodes that are computed in one walk.
+
+    Attributes
+    ----------
+    space
+        The lengths of its axes, none of them 1.
+    nodes
+        In order.
+    times
+        When a node is computed within a row: 0, 2, … in the first, second pass over it; 1, 3, …
+        after these passes, -1 before them.
+    rows
+        The nodes that are computed once a row.
+    """
+
+    space: tuple[int, ...]
+    nodes: list[int]
+    times: dict[int, int] = field(default_factory=dict)
+    rows: frozenset[int] = frozenset()
+
+    @property
+    def passes(self) -> int:
+        """How often each row is walked."""
+        return max((t for t in self.times.values() if t % 2 == 0), default=0) // 2 + 1
+
+    def walked(self, node: int) -> tuple[int, ...]:
+        """Return the axes that a node walks: all of the space, or all but the last."""
+        return self.space[:-1] if node in self.rows else self.space
+
+
+class Grouping:
+    """The steps of a graph: loops, and nodes that are steps by themselves.
+
+    Parameters
+    ----------
+    graph
+        A lowered one.
+    stages
+        For each node the stage of the plan that it belongs to; loops do not mix them.
+    able
+        Whether the executor can compute a node of a loop.
+    """
+
+    def __init__(
+        self, graph: Graph, stages: Sequence[int], able: Callable[[Graph, int], bool]
+    ) -> None:
+        self.graph = graph
+        self.places = seen(graph)
+        self.stages = stages
+        self.step_of: dict[int, int] = {}
+        self.steps: dict[int, Loop | int] = {}
+        self.before: dict[int, int] = {}
+        self.why: list[str] = []
+        self._readings: dict[int, list[Reading]] = {}
+        self._spaces: dict[int, tuple[int, ...]] = {}
+        for index, node in enumerate(graph.nodes):
+            if node.op is None or self.places[index].source != index:
+                continue
+            self.step_of[index] = index
+            self.before[index] = self._all_before(index)
+            if is_loop(node) and able(graph, index):
+                self._spaces[index] = _without_ones(self._walked_shape(index))
+                self._readings[index] = [
+                    self._reading(index, k) for k in range(len(node.inputs))
+                ]
+                loop = Loop(self._spaces[index], [index])
+                self._schedule(loop)
+                self.steps[index] = loop
+            else:
+                self.steps[index] = index
+
+    def _all_before(self, index: int) -> int:
+        """Return the set, as bits, of the steps that a node comes after."""
+        found = 0
+        for i in self.graph.nodes[index].inputs:
+            source = self.places[i].source
+            if source in self.step_of:
+                found |= 1 << source | self.before[source]
+        return found
+
+    # ------------------------------------------------------------------ what a node walks
+
+    def _walked_shape(self, index: int) -> tuple[int, ...]:
+        node = self.graph.nodes[index]
+        if node.op is not None and isinstance(node.op.form, Fold):
+            return self.graph.nodes[node.inputs[0]].shape
+        return node.shape
+
+    def _reading(self, index: int, k: int) -> Reading:
+        """Return how a node reads an operand, over the axes that the node walks."""
+        node = self.graph.nodes[index]
+        source, layout = self.places[node.inputs[k]]
+        if node.op is not None and isinstance(node.op.form, Counted):
+            return Reading(source, layout.offset, ())  # all of it at once
+        if node.op is not None and isinstance(node.op.form, Gathered):
+            table = len(self.graph.nodes[node.inputs[0]].shape)
+            return _gathered_reading(node, k, source, layout, table - len(node.inputs) + 1)
+        return Reading(source, layout.offset, strides_over(layout, self._walked_shape(index)))
+
+    def readings(self, index: int) -> list[Reading]:
+        """Return how a node of a loop reads its operands."""
+        return self._readings[index]
+
+    def output_strides(self, index: int) -> tuple[int, ...]:
+        """Return the strides of a node's own array over the axes that it walks; 0 is folded."""
+        node = self.graph.nodes[index]
+        shape = self._walked_shape(index)
+        at = self.places[index].layout
+        if node.op is None or not isinstance(node.op.form, Fold):
+            return strides_over(at, shape)
+        axes = node.attributes["axis"]
+        strides = iter(at.strides)
+        kept = [
+            0 if a in axes and not node.attributes["keepdims"] else next(strides)
+            for a in range(len(shape))
+        ]
+        return tuple(
+            0 if a in axes else s for a, (n, s) in enumerate(zip(shape, kept, strict=True)) if n > 1
+        )
+
+    def folded(self, index: int) -> tuple[int, ...]:
+        """Return the axes, of those that it walks, that a node folds; none for other nodes."""
+        node = self.graph.nodes[index]
+        if node.op is None or not isinstance(node.op.form, Fold):
+            return ()
+        long = [a for a, n in enumerate(self._walked_shape(index)) if n > 1]
+        return tuple(k for k, a in enumerate(long) if a in node.attributes["axis"])
+
+    # ------------------------------------------------------------------ joining
+
+    def loop(self, index: int) -> Loop | None:
+        """Return the loop that a node is computed in."""
+        step = self.steps[self.step_of[index]]
+        return step if isinstance(step, Loop) else None
+
+    def join(self, one: int, other: int) -> bool:
+        """Compute the steps of two nodes in one loop, if that is possible."""
+        a, b = sorted((self.step_of[one], self.step_of[other]))
+        if a == b:
+            return True
+        first, second = self.steps[a], self.steps[b]
+        if not isinstance(first, Loop) or not isinstance(second, Loop):
+            return False
+        if self.stages[first.nodes[0]] != self.stages[second.nodes[0]] or self._between(a, b):
+            return False
+        loop = self._joined(first, second)
+        if loop is None or not self._schedule(loop):
+            return False
+        self._replace(a, b, loop)
+        return True
+
+    def _between(self, a: int, b: int) -> bool:
+        """Return whether another step has to run between two."""
+        for one, other in ((a, b), (b, a)):
+            rest = self.before[other] & ~(1 << one)
+            if any(self.before[x] >> one & 1 for x in _bits(rest)):
+                return True
+        return False
+
+    def _joined(self, a: Loop, b: Loop) -> Loop | None:
+        """Return the loop of both, its times unsaid; None where their spaces differ."""
+        if len(a.space) < len(b.space):
+            a, b = b, a
+        rows = a.rows | b.rows
+        if a.space != b.space:
+            if len(a.space) < 2 or a.space[:-1] != b.space or b.rows or not b.space:
+                return None
+            rows |= frozenset(b.nodes)
+        return Loop(a.space, sorted(a.nodes + b.nodes), rows=rows)
+
+    def _replace(self, a: int, b: int, loop: Loop) -> None:
+        """Let one step be what two were."""
+        self.steps[a] = loop
+        del self.steps[b]
+        for index in loop.nodes:
+            self.step_of[index] = a
+        both = 1 << a | 1 << b
+        own = (self.before[a] | self.before.pop(b)) & ~both
+        self.before[a] = own
+        for step, before in self.before.items():
+            if before & both:
+                self.before[step] = (before & ~(1 << b)) | 1 << a | own
+
+    def _schedule(self, loop: Loop) -> bool:
+        """Say when each node of a loop is computed; return whether that is possible."""
+        loop.times = times = {}
+        members = set(loop.nodes)
+        arrays = set()
+        for index in loop.nodes:
+            in_row = index in loop.rows
+            time = BEFORE if in_row else 0
+            for reading in self._readings[index]:
+                if reading.source not in members:
+                    arrays.add(reading.source)
+                    continue
+                ready = self._ready(loop, index, reading)
+                if ready is None:
+                    return False
+                time = max(time, ready + (ready % 2 if not in_row else 0))
+            times[index] = time
+        arrays |= members - {r.source for i in members for r in self._readings[i]}
+        return loop.passes <= _MOST_PASSES and len(arrays) <= _MOST_ARRAYS
+
+    def _ready(self, loop: Loop, index: int, reading: Reading) -> int | None:
+        """Return from when on a node can read another in the loop; None where it never can."""
+        source, rank = reading.source, len(loop.space)
+        folded = self.folded(source)
+        if folded and (source in loop.rows or folded != (rank - 1,)):
+            return None
+        made = _extended(self.output_strides(source), rank)
+        if reading.offset or _extended(reading.strides, rank) != made:
+            return None
+        node = self.graph.nodes[index]
+        if node.op is not None and isinstance(node.op.form, Counted | Gathered):
+            return None  # it reads other places than its own
+        return loop.times[source] + bool(folded)
+
+
+def group(
+    graph: Graph, stages: Sequence[int], able: Callable[[Graph, int], bool] = lambda *_: True
+) -> Grouping:
+    """Return the steps of a lowered graph, with as few walks over memory as possible.
+
+    What only one loop reads goes with its reader, from the end of the graph on, so that it need
+    not be kept until then; then all others go with what they read, and last those that read the
+    same arrays.
+    """
+    grouping = Grouping(graph, stages, able)
+    readers: dict[int, list[int]] = {}
+    for index in grouping.step_of:
+        if grouping.loop(index) is not None:
+            for source in {r.source for r in grouping.readings(index)}:
+                readers.setdefault(source, []).append(index)
+    kept = {grouping.places[i].source for i in graph.outputs}
+    others = [i for i in grouping.step_of if grouping.loop(i) is None]
+    kept |= {grouping.places[i].source for k in others for i in graph.nodes[k].inputs}
+    for together in (True, False):
+        for source, nodes in sorted(readers.items(), reverse=together):
+            steps = {grouping.step_of[index] for index in nodes}
+            if source in grouping.step_of and (
+                not together or (len(steps) == 1 and source not in kept)
+            ):
+                for index in nodes:
+                    grouping.join(index, source)
+    for source, nodes in readers.items():
+        if graph.nodes[source].shape:
+            for one, other in itertools.pairwise(nodes):
+                if grouping.loop(one).space == grouping.loop(other).space:  # type: ignore[union-attr]
+                    grouping.join(one, other)
+    return grouping
+
+
+def is_loop(node: Node) -> bool:
+    """Return whether a node is computed in a loop, and not a step by itself."""
+    form = node.op.form if node.op is not None else None
+    if isinstance(form, Viewed):  # one that its layout cannot say
+        return False
+    return isinstance(form, Each | Fold | Counted | Gathered)
+
+
+def strides_over(layout: Layout, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the strides of an array over the axes of a shape that it broadcasts to."""
+    wide = layout.broadcast(shape)
+    return tuple(s for n, s in zip(wide.shape, wide.strides, strict=True) if n > 1)
+
+
+def _gathered_reading(
+    node: Node, k: int, source: int, layout: Layout, parts: int
+) -> Reading:
+    """Return how a gather reads: places over its leading axes, parts over the rest.
+
+    Of the table, only the strides within a part are strides of the walk.
+    """
+    count = len(node.inputs) - 1
+    if k == 0:
+        lead = len(node.shape) - parts
+        shape = (*[1] * lead, *layout.shape[count:])
+        strides = (*[0] * lead, *layout.strides[count:])
+    else:
+        lead = len(node.shape) - parts
+        wide = layout.broadcast(node.shape[:lead])
+        shape, strides = (*wide.shape, *[1] * parts), (*wide.strides, *[0] * parts)
+    return Reading(
+        source, layout.offset, strides_over(Layout(layout.offset, shape, strides), node.shape)
+    )
+
+
+def _extended(strides: tuple[int, ...], rank: int) -> tuple[int, ...]:
+    return strides + (0,) * (rank - len(strides))
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(n for n in shape if n > 1)
+
+
+def _bits(number: int) -> Iterable[int]:
+    """Return the places of the ones in a number."""
+    while number:
+        low = number & -number
+        yield low.bit_length() - 1
+        number ^= low

@@ -1,0 +1,245 @@
+"""A plan as machine code, and calls of it."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from llvmlite import binding
+
+from chainrule.compile import plan
+from chainrule.execute.native.ability import able
+from chainrule.execute.native.blas import blas_threads, gemm_address
+from chainrule.execute.native.engine import load
+from chainrule.execute.native.frame import REFUSED, SPOILT, STOPPED
+from chainrule.execute.native.writing import Target, segments, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from chainrule.graph import Graph
+
+__all__ = ["REFUSED", "SPOILT", "STOPPED", "Desk", "NativeProgram", "host_target"]
+
+_RUN = (ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+_RUN_FREE, _RUN_HELD = ctypes.CFUNCTYPE(*_RUN), ctypes.PYFUNCTYPE(*_RUN)
+_REPEAT = ctypes.CFUNCTYPE(
+    ctypes.c_int64, *[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_void_p
+)
+_ALIGNMENT = 64
+_SMALL = 8192
+"""Bytes of an array that is copied to where the code reads it: cheaper than asking its address."""
+_QUICK = 2e5
+"""Operations that are over before another thread could use the interpreter meanwhile."""
+
+
+class NativeProgram:
+    """A graph as machine code.
+
+    Parameters
+    ----------
+    graph
+        Not specialised, without arrays of no elements.
+    donated
+        Output by input, counted: this output is computed in the memory of this input.
+    guards, watched
+        Outputs, counted, that have to be finite: for donated outputs to be written, and after.
+    target
+        What to write code for, this machine if it is not said.
+
+    Attributes
+    ----------
+    plan
+        What runs.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        donated: Mapping[int, int] | None = None,
+        guards: Sequence[int] = (),
+        watched: Sequence[int] = (),
+        target: Target | None = None,
+    ) -> None:
+        self.plan = made = plan(graph, donated, guards, watched, able)
+        target = target or host_target()
+        symbols = {"chainrule_sgemm": gemm_address("f4"), "chainrule_dgemm": gemm_address("f8")}
+        key = f"{made.key}|{target}"
+        self._library = load(key, lambda: text(made, target), symbols)
+        self._steps = segments(made)
+        self.is_quick = made.cost < _QUICK and not made.hosted
+        kind = _RUN_HELD if self.is_quick else _RUN_FREE
+        self._runs = [
+            steps[0].nodes[0]
+            if steps and steps[0].kind == "host"
+            else kind(self._library.function(f"run{k}"))
+            for k, steps in enumerate(self._steps)
+        ]
+        self._repeat = None if made.hosted else _REPEAT(self._library.function("repeat"))
+        self._constants = {i: np.ascontiguousarray(x) for i, x in made.graph.constants.items()}
+        self._desks: list[Desk] = []
+
+    def __call__(self, *arrays: Any) -> list[Any] | None:
+        """Return the outputs for these inputs, or None where NumPy will say what is wrong."""
+        desk = self._desks.pop() if self._desks else Desk(self)
+        try:
+            desk.give(arrays)
+            return None if desk.run() else desk.results()
+        finally:
+            self._desks.append(desk)
+
+    def run(self, desk: Desk) -> int:
+        """Run once on what lies on a desk, and return the answer."""
+        for run in self._runs:
+            if type(run) is int:
+                _host(self, run, desk)
+                continue
+            status = run(desk.table, desk.memory)  # type: ignore[operator]
+            if status:
+                return int(status)
+        return 0
+
+    def repeat(self, desk: Desk, advances: Any, count: int) -> tuple[int, int]:
+        """Run often, and move each address on by its advance in bytes after each run.
+
+        Returns
+        -------
+        done, status
+            How many runs went well, and the answer of the one that did not, or 0.
+        """
+        if self._repeat is not None:
+            done = ctypes.c_int64(0)
+            status = self._repeat(
+                desk.table, desk.memory, advances.ctypes.data, count, ctypes.byref(done)
+            )
+            return done.value, int(status)
+        for k in range(count):
+            status = self.run(desk)
+            if status:
+                return k, status
+            desk.addresses += advances
+        return count, 0
+
+
+class Desk:
+    """What runs of a program work with: addresses, work memory, small arrays of its own.
+
+    One desk serves one run at a time.
+    """
+
+    def __init__(self, program: NativeProgram) -> None:
+        plan = program.plan
+        graph = plan.graph
+        self.program = program
+        self.addresses = np.zeros(max(len(plan.arrays), 1), np.int64)
+        self._work = np.zeros(plan.work + _ALIGNMENT, np.uint8)
+        start = -self._work.ctypes.data % _ALIGNMENT
+        self.work = self._work[start:]
+        self.table = self.addresses.ctypes.data
+        self.memory = self._work.ctypes.data + start
+        self._small: list[Any] = []
+        self._inputs: list[tuple[int, Any, Any]] = []
+        self._outputs: list[tuple[int, Any, Any]] = []
+        for k, (kind, index) in enumerate(plan.arrays):
+            if kind == "constant":
+                self.addresses[k] = program._constants[index].ctypes.data
+                continue
+            node = graph.nodes[index if kind == "input" else graph.outputs[index]]
+            own = None
+            if math.prod(node.shape) * node.dtype.itemsize <= _SMALL:
+                own = np.zeros(node.shape, node.dtype)
+                self.addresses[k] = own.ctypes.data
+            if kind == "input":
+                self._inputs.append((k, own, node))
+            elif index < plan.results:
+                self._outputs.append((k, own, node))
+            elif own is not None:
+                self._small.append(own)
+        self._last: list[Any] = [None] * len(plan.arrays)
+
+    def give(self, arrays: Sequence[Any]) -> None:
+        """Put arrays where the code reads them."""
+        last = self._last
+        for (k, own, _), x in zip(self._inputs, arrays, strict=True):
+            if own is not None:
+                own[...] = x
+            elif x is not last[k]:
+                self.put(k, x)
+
+    def put(self, k: int, x: Any) -> None:
+        """Let the code read, or write, an array where it is; it is held until the next one."""
+        x = np.ascontiguousarray(x)
+        self.addresses[k] = x.ctypes.data
+        self._last[k] = x
+
+    def bind(self, arrays: Sequence[Any], outputs: Sequence[Any]) -> None:
+        """Let the code read inputs and write outputs, those that are not donated, where they are.
+
+        The arrays are contiguous, and stay what they are as long as the desk is used.
+        """
+        for (k, _, _), x in zip(self._inputs, arrays, strict=True):
+            self.put(k, x)
+        for (k, _, _), x in zip(self._outputs, outputs, strict=True):
+            self.put(k, x)
+
+    def run(self) -> int:
+        """Run the program on what lies here."""
+        for k, own, node in self._outputs:
+            if own is None:
+                self.put(k, np.empty(node.shape, node.dtype))
+        return self.program.run(self)
+
+    def results(self) -> list[Any]:
+        """Return the outputs of the last run, as arrays of the caller's."""
+        results = []
+        for k, own, node in self._outputs:
+            if own is None:
+                results.append(self._last[k])
+                self._last[k] = None
+            else:
+                results.append(own.copy() if node.shape else own[()])
+        return results
+
+
+def _host(program: NativeProgram, index: int, desk: Desk) -> None:
+    """Let NumPy compute a node."""
+    node = program.plan.graph.nodes[index]
+    xs = [_seen(program, i, desk) for i in node.inputs]
+    with np.errstate(all="ignore"):
+        y = node.op.forward(*xs, **node.attributes)  # type: ignore[union-attr]
+    _array(program, index, desk)[...] = y
+
+
+def _seen(program: NativeProgram, i: int, desk: Desk) -> Any:
+    """Return a node's numbers as NumPy's array over the memory in which they lie."""
+    source, layout = program.plan.grouping.places[i]
+    x = _array(program, source, desk)
+    step = x.dtype.itemsize
+    y: Any = np.ndarray(
+        layout.shape, x.dtype, x, layout.offset * step, [s * step for s in layout.strides]
+    )
+    return y if y.ndim else y[()]
+
+
+def _array(program: NativeProgram, index: int, desk: Desk) -> Any:
+    """Return the array of a stored node."""
+    node, place = program.plan.graph.nodes[index], program.plan.places[index]
+    count = math.prod(node.shape) * node.dtype.itemsize
+    if place.kind == "work":
+        start = place.offset * node.dtype.itemsize
+        return desk.work[start : start + count].view(node.dtype).reshape(node.shape)
+    address = int(desk.addresses[place.array]) + place.offset * node.dtype.itemsize
+    buffer = (ctypes.c_char * count).from_address(address)
+    return np.frombuffer(buffer, node.dtype).reshape(node.shape)
+
+
+@functools.cache
+def host_target() -> Target:
+    """Return what this processor's vectors are like."""
+    features = binding.get_host_cpu_features()
+    if features.get("avx512vl") and features.get("avx512bw"):
+        return Target(16, masks=True)
+    return Target(8 if features.get("avx2") else 4, masks=False)

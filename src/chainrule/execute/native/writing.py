@@ -1,0 +1,147 @@
+"""A plan written as LLVM's text: one function for each run of steps between those of NumPy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+
+from chainrule.execute.native.frame import INT, POINTER, SPOILT, STOPPED, Frame
+from chainrule.execute.native.loops import write_loop
+from chainrule.execute.native.moves import write_copies, write_placed, write_scatter
+from chainrule.execute.native.products import write_product
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chainrule.compile import Plan, Step
+
+__all__ = ["Target", "segments", "text"]
+
+
+class Target(NamedTuple):
+    """What the code is written for.
+
+    Attributes
+    ----------
+    lanes
+        How many numbers of 4 bytes a vector register holds.
+    masks
+        Whether the machine loads and stores the first lanes of a vector by themselves.
+    """
+
+    lanes: int
+    masks: bool
+
+
+def segments(plan: Plan) -> list[list[Step]]:
+    """Return the steps of a plan in runs: those that NumPy does stand alone."""
+    runs: list[list[Step]] = [[]]
+    for step in plan.steps:
+        if step.kind == "host":
+            runs += [[step], []]
+        else:
+            runs[-1].append(step)
+    return runs
+
+
+def text(plan: Plan, target: Target) -> str:
+    """Return the text of a plan: function ``run0`` for the first segment, and so on."""
+    module = ir.Module("plan")
+    checked = False
+    runs = segments(plan)
+    for k, steps in enumerate(runs):
+        is_last = k == len(runs) - 1
+        if steps and steps[0].kind == "host":
+            continue
+        frame = Frame(plan, module, f"run{k}", target.lanes, masks=target.masks)
+        for step in steps:
+            if step.stage and not checked:
+                _write_checks(frame)
+                checked = True
+            _write_step(frame, step)
+        following = runs[k + 1][0] if not is_last else None
+        if not checked and (following is None or following.stage):
+            _write_checks(frame)
+            checked = True
+        if is_last:
+            write_copies(frame)
+            _write_watch(frame)
+        frame.finish()
+    if len(runs) == 1:
+        _write_repeat(module, len(plan.arrays))
+    return str(module)
+
+
+def _write_step(frame: Frame, step: Step) -> None:
+    if step.loop is not None:
+        write_loop(frame, step.loop)
+        return
+    write = {"product": write_product, "placed": write_placed, "scatter": write_scatter}
+    write[step.kind](frame, step.nodes[0])
+
+
+def _write_checks(frame: Frame) -> None:
+    """Leave, before anything is written that was there before, if something is wrong."""
+    plan, builder = frame.plan, frame.builder
+    for index in plan.graph.outputs[plan.results :]:
+        frame.refuse_unless(frame.scalar(index).value)
+    status = builder.load(frame.status, typ=INT)
+    frame.leave_if(builder.icmp_signed("!=", status, frame.integer(0)), status)
+    _leave_unless_finite(frame, plan.guards, STOPPED)
+
+
+def _write_watch(frame: Frame) -> None:
+    """Say at the end if a number that is watched is not finite."""
+    _leave_unless_finite(frame, frame.plan.watched, SPOILT)
+
+
+def _leave_unless_finite(frame: Frame, outputs: Sequence[int], answer: int) -> None:
+    for k in outputs:
+        finite = np.isfinite(frame.scalar(frame.plan.graph.outputs[k]))
+        frame.leave_if(frame.builder.not_(finite.value), frame.integer(answer))
+
+
+def _write_repeat(module: ir.Module, arrays: int) -> None:
+    """Write ``repeat(arrays, work, advances, count, done)``, which runs the plan many times.
+
+    After each run every address moves on by its advance, in bytes. It ends at the first run that
+    gives up, and returns its answer; ``done`` is told how many runs came before.
+    """
+    signature = ir.FunctionType(INT, [POINTER, POINTER, POINTER, INT, POINTER])
+    function = ir.Function(module, signature, "repeat")
+    table, work, advances, count, done = function.args
+    entry, head, body, move, after, leave = (
+        function.append_basic_block(name)
+        for name in ("entry", "head", "body", "move", "after", "leave")
+    )
+    builder = ir.IRBuilder(entry)
+    zero, one = ir.Constant(INT, 0), ir.Constant(INT, 1)
+    builder.store(zero, done)
+    builder.branch(head)
+    builder.position_at_end(head)
+    k = builder.load(done, typ=INT)
+    is_more = builder.icmp_signed("<", k, count)
+    builder.cbranch(is_more, body, leave)
+    builder.position_at_end(body)
+    status = builder.call(module.get_global("run0"), [table, work])
+    builder.cbranch(builder.icmp_signed("==", status, zero), move, leave)
+    builder.position_at_end(move)
+    place = builder.phi(INT)
+    place.add_incoming(zero, body)
+    slot = builder.gep(table, [place], source_etype=INT)
+    step = builder.load(builder.gep(advances, [place], source_etype=INT), typ=INT)
+    builder.store(builder.add(builder.load(slot, typ=INT), step), slot)
+    following = builder.add(place, one)
+    place.add_incoming(following, move)
+    again = builder.icmp_signed("<", following, ir.Constant(INT, max(arrays, 1)))
+    builder.cbranch(again, move, after)
+    builder.position_at_end(after)
+    builder.store(builder.add(builder.load(done, typ=INT), one), done)
+    builder.branch(head)
+    builder.position_at_end(leave)
+    answer = builder.phi(INT)
+    answer.add_incoming(zero, head)
+    answer.add_incoming(status, body)
+    builder.ret(answer)
