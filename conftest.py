@@ -6,6 +6,8 @@ marked ``text``; a block with a title (``python title="example.py"``) is a file 
 tests/test_errors.py runs those that raise an error.
 """
 
+import os
+import tempfile
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 
 from sybil import Sybil
@@ -18,3 +20,9 @@ pytest_collect_file = Sybil(
     ],
     patterns=["*.md"],
 ).pytest()
+
+# Compiled code is kept for the tests alone. Workers inherit the folder, so they share it.
+_CACHE = None
+if "CHAINRULE_CACHE" not in os.environ:
+    _CACHE = tempfile.TemporaryDirectory(prefix="chainrule-")
+    os.environ["CHAINRULE_CACHE"] = _CACHE.name

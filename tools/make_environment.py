@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
-NO_NUMBA = "numba cannot be installed here: everything runs on NumPy"
+NO_LLVM = "llvmlite cannot be installed here: everything runs on NumPy"
 
 
 class InstallError(Exception):
@@ -82,18 +82,18 @@ def install(python: Path, project: dict[str, Any], extras: str, *, oldest: bool)
     if oldest:
         bounds = [bound.replace(">=", "==") for bound in project["dependencies"]]
         wanted = [*bounds, *wanted]
-    numba = next(line for line in wanted if line.startswith("numba"))
+    llvm = next(line for line in wanted if line.startswith("llvmlite"))
     try:
         # Built from source it would need LLVM: what has no wheel is not to be had.
-        pip(python, "--only-binary=numba,llvmlite", numba)
-        has_numba = True
+        pip(python, "--only-binary=llvmlite", llvm)
+        has_llvm = True
     except InstallError:
-        wanted = [line for line in wanted if not line.startswith("numba")]
-        has_numba = False
-    pip(python, "--only-binary=numba,llvmlite", *wanted)
+        wanted = [line for line in wanted if not line.startswith("llvmlite")]
+        has_llvm = False
+    pip(python, "--only-binary=llvmlite,numba", *wanted)
     pip(python, "--no-deps", "--editable", str(ROOT))
-    if not has_numba:
-        say(NO_NUMBA)
+    if not has_llvm:
+        say(NO_LLVM)
 
 
 def requirements(project: dict[str, Any], extras: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Backpropagation with the lid off: derivatives of NumPy code, open at every step."""
 
 from chainrule import nn, ops, train
+from chainrule.execute import compile
 from chainrule.graph import Graph, Spec, Value, trace
 from chainrule.inspect import gradcheck, routes
 from chainrule.ops import stop_gradient
@@ -12,6 +13,7 @@ __all__ = [
     "Graph",
     "Spec",
     "Value",
+    "compile",
     "grad",
     "gradcheck",
     "hessian",

@@ -1,7 +1,18 @@
 """From a graph to a plan: what is computed together, in what order, in which memory."""
 
+from chainrule.compile.explain import explain
 from chainrule.compile.fuse import Grouping, Loop, Reading
 from chainrule.compile.memory import Place
 from chainrule.compile.plan import Plan, Step, placed_parts, plan
 
-__all__ = ["Grouping", "Loop", "Place", "Plan", "Reading", "Step", "placed_parts", "plan"]
+__all__ = [
+    "Grouping",
+    "Loop",
+    "Place",
+    "Plan",
+    "Reading",
+    "Step",
+    "explain",
+    "placed_parts",
+    "plan",
+]

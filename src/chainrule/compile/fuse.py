@@ -18,12 +18,11 @@ from chainrule.compile.lowering import seen
 from chainrule.graph import Counted, Each, Fold, Gathered, Layout, Viewed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from chainrule.compile.lowering import Seen
     from chainrule.graph import Graph, Node
 
-__all__ = ["Grouping", "Loop", "Reading", "group", "strides_over"]
+__all__ = ["Grouping", "Loop", "Reading", "Refusal", "group", "strides_over"]
 
 _MOST_PASSES = 4
 _MOST_ARRAYS = 24
@@ -39,6 +38,26 @@ class Reading(NamedTuple):
     source: int
     offset: int
     strides: tuple[int, ...]
+
+
+class Refusal(NamedTuple):
+    """Why two steps are not one.
+
+    Attributes
+    ----------
+    reason
+        In words.
+    nodes
+        One that stands between or reads in a way of its own, or one of each of the two.
+    """
+
+    reason: str
+    nodes: tuple[int, ...] = ()
+
+
+_NO_LOOP = Refusal("one of them is no loop")
+_BETWEEN = "another step has to run between"
+_OTHER_STAGE = Refusal("one runs before the checks and the other after")
 
 
 @dataclass
@@ -95,7 +114,6 @@ class Grouping:
         self.step_of: dict[int, int] = {}
         self.steps: dict[int, Loop | int] = {}
         self.before: dict[int, int] = {}
-        self.why: list[str] = []
         self._readings: dict[int, list[Reading]] = {}
         self._spaces: dict[int, tuple[int, ...]] = {}
         for index, node in enumerate(graph.nodes):
@@ -105,9 +123,7 @@ class Grouping:
             self.before[index] = self._all_before(index)
             if is_loop(node) and able(graph, index):
                 self._spaces[index] = _without_ones(self._walked_shape(index))
-                self._readings[index] = [
-                    self._reading(index, k) for k in range(len(node.inputs))
-                ]
+                self._readings[index] = [self._reading(index, k) for k in range(len(node.inputs))]
                 loop = Loop(self._spaces[index], [index])
                 self._schedule(loop)
                 self.steps[index] = loop
@@ -183,24 +199,45 @@ class Grouping:
         a, b = sorted((self.step_of[one], self.step_of[other]))
         if a == b:
             return True
-        first, second = self.steps[a], self.steps[b]
-        if not isinstance(first, Loop) or not isinstance(second, Loop):
-            return False
-        if self.stages[first.nodes[0]] != self.stages[second.nodes[0]] or self._between(a, b):
-            return False
-        loop = self._joined(first, second)
-        if loop is None or not self._schedule(loop):
+        loop = self._common(a, b)
+        if isinstance(loop, Refusal):
             return False
         self._replace(a, b, loop)
         return True
 
-    def _between(self, a: int, b: int) -> bool:
-        """Return whether another step has to run between two."""
+    def refusal(self, one: int, other: int) -> Refusal | None:
+        """Return why the steps of two nodes are not one; None where they are, or could be."""
+        a, b = sorted((self.step_of[one], self.step_of[other]))
+        found = None if a == b else self._common(a, b)
+        if not isinstance(found, Refusal):
+            return None
+        if found.reason == _BETWEEN:  # a product says more than a loop
+            rest = sorted(self._between(a, b), key=lambda x: isinstance(self.steps[x], Loop))
+            return Refusal(_BETWEEN, tuple(rest[:1]))
+        return found
+
+    def _common(self, a: int, b: int) -> Loop | Refusal:
+        """Return the loop that two steps could be, or why they cannot be one."""
+        first, second = self.steps[a], self.steps[b]
+        if not isinstance(first, Loop) or not isinstance(second, Loop):
+            return _NO_LOOP
+        if self.stages[first.nodes[0]] != self.stages[second.nodes[0]]:
+            return _OTHER_STAGE
+        between = next(self._between(a, b), None)
+        if between is not None:
+            return Refusal(_BETWEEN, (between,))
+        loop = self._joined(first, second)
+        if loop is None:
+            return Refusal("they walk other spaces", (first.nodes[0], second.nodes[0]))
+        return self._schedule(loop) or loop
+
+    def _between(self, a: int, b: int) -> Iterator[int]:
+        """Yield the steps that have to run between two."""
         for one, other in ((a, b), (b, a)):
             rest = self.before[other] & ~(1 << one)
-            if any(self.before[x] >> one & 1 for x in _bits(rest)):
-                return True
-        return False
+            for x in _bits(rest):
+                if self.before[x] >> one & 1:
+                    yield x
 
     def _joined(self, a: Loop, b: Loop) -> Loop | None:
         """Return the loop of both, its times unsaid; None where their spaces differ."""
@@ -226,8 +263,8 @@ class Grouping:
             if before & both:
                 self.before[step] = (before & ~(1 << b)) | 1 << a | own
 
-    def _schedule(self, loop: Loop) -> bool:
-        """Say when each node of a loop is computed; return whether that is possible."""
+    def _schedule(self, loop: Loop) -> Refusal | None:
+        """Say when each node of a loop is computed, or return why that is not possible."""
         loop.times = times = {}
         members = set(loop.nodes)
         arrays = set()
@@ -239,25 +276,29 @@ class Grouping:
                     arrays.add(reading.source)
                     continue
                 ready = self._ready(loop, index, reading)
-                if ready is None:
-                    return False
+                if isinstance(ready, Refusal):
+                    return ready
                 time = max(time, ready + (ready % 2 if not in_row else 0))
             times[index] = time
         arrays |= members - {r.source for i in members for r in self._readings[i]}
-        return loop.passes <= _MOST_PASSES and len(arrays) <= _MOST_ARRAYS
+        if loop.passes > _MOST_PASSES:
+            return Refusal(f"more than {_MOST_PASSES} passes over each row")
+        if len(arrays) > _MOST_ARRAYS:
+            return Refusal(f"more than {_MOST_ARRAYS} arrays in one walk")
+        return None
 
-    def _ready(self, loop: Loop, index: int, reading: Reading) -> int | None:
-        """Return from when on a node can read another in the loop; None where it never can."""
+    def _ready(self, loop: Loop, index: int, reading: Reading) -> int | Refusal:
+        """Return from when on a node can read another in the loop, or why it never can."""
         source, rank = reading.source, len(loop.space)
         folded = self.folded(source)
         if folded and (source in loop.rows or folded != (rank - 1,)):
-            return None
+            return Refusal("a fold is whole only after its loop", (index,))
         made = _extended(self.output_strides(source), rank)
         if reading.offset or _extended(reading.strides, rank) != made:
-            return None
+            return Refusal("read in another order, or again and again", (index,))
         node = self.graph.nodes[index]
         if node.op is not None and isinstance(node.op.form, Counted | Gathered):
-            return None  # it reads other places than its own
+            return Refusal("read at other places than the reader's own", (index,))
         return loop.times[source] + bool(folded)
 
 
@@ -309,9 +350,7 @@ def strides_over(layout: Layout, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(s for n, s in zip(wide.shape, wide.strides, strict=True) if n > 1)
 
 
-def _gathered_reading(
-    node: Node, k: int, source: int, layout: Layout, parts: int
-) -> Reading:
+def _gathered_reading(node: Node, k: int, source: int, layout: Layout, parts: int) -> Reading:
     """Return how a gather reads: places over its leading axes, parts over the rest.
 
     Of the table, only the strides within a part are strides of the walk.

@@ -129,11 +129,12 @@ def _without_idle_folds(
     tracer: ShapeTracer, node: Node, xs: Sequence[Value], holding: list[Value]
 ) -> Value | None:
     """Return a reduction over axes of length 1 as the reshape that it is."""
-    if node.op is None or not isinstance(node.op.form, Fold) or xs[0].dtype != node.dtype:
+    if node.op is None or not isinstance(node.op.form, Fold):
         return None
     if any(xs[0].shape[a] != 1 for a in node.attributes["axis"]):
         return None
-    return np.reshape(xs[0], node.shape)  # type: ignore[call-overload,no-any-return]
+    x = xs[0] if xs[0].dtype == node.dtype else np.astype(xs[0], node.dtype)  # type: ignore[call-overload]
+    return np.reshape(x, node.shape)  # type: ignore[call-overload,no-any-return]
 
 
 class _Products:

@@ -14,6 +14,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from chainrule.compile.explain import explain
 from chainrule.compile.fuse import Loop, group
 from chainrule.compile.lowering import lowered
 from chainrule.compile.memory import Place, WorkMemory
@@ -143,6 +144,10 @@ class Plan:
         """What the code of the plan depends on, as text."""
         parts = (dict(self.donated), self.guards, self.watched, self.results, self.hosted)
         return f"{self.graph}|{parts}"
+
+    def __str__(self) -> str:
+        """Return what runs, step by step, as `explain` says it."""
+        return explain(self)
 
     def stored(self, index: int) -> bool:
         """Return whether a node's numbers are in memory, and not in registers alone."""
@@ -326,7 +331,7 @@ class _Memory:
             node not in loop.rows
             and reading.offset == 0
             and reading.strides == written
-            and loop.times[node] <= loop.times[index]
+            and (loop.times[node], node) <= (loop.times[index], index)
             for node, reading in readings
         )
 

@@ -1,5 +1,6 @@
 """What a program is: ops, nodes, graphs, the values and traces that make them, their text."""
 
+from chainrule.graph.capture import captured
 from chainrule.graph.dispatch import NUMPY, answer
 from chainrule.graph.form import (
     Composite,
@@ -60,6 +61,7 @@ __all__ = [
     "Where",
     "answer",
     "called",
+    "captured",
     "constants",
     "describe",
     "literal",

@@ -138,7 +138,6 @@ class Op:
     flat: frozenset[str]
     batch: Callable[..., Any]
     rewrite: Callable[..., Any] | None
-    form: Form | None
     latex: str
     onnx: str | Callable[..., Any] | None
     numpy: tuple[Any, ...]
@@ -146,6 +145,7 @@ class Op:
     kink: Callable[..., Any] | None
     cases: tuple[Case, ...]
     cost: Callable[..., float]
+    form: Form | None = None
     differentiable: bool = True
 
     def __reduce__(self) -> Any:

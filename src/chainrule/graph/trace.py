@@ -69,8 +69,15 @@ class Tracer:
         self.graph.inputs.append(value.index)
         return value
 
+    @staticmethod
+    def outside(tracer: Tracer, number: Any) -> Any:
+        """Return what stands for an array that no trace knows: the array itself."""
+        del tracer
+        return number
+
     def constant(self, number: Any) -> Value:
         """Add a constant; an array is copied, so that its owner may write to it."""
+        number = self.outside(self, number)
         if not isinstance(number, np.generic | Value):
             _, known = self._copies.get(id(number), (None, None))
             if known is not None and np.array_equal(number, self.graph.constants[known.index]):

@@ -55,7 +55,8 @@ class Parameter:
 
     def __init__(self, data: Any) -> None:
         data = np.asarray(numbers(data, type(self).__name__))
-        self.data: Any = data.astype(data.dtype if self.holds(data.dtype) else np.float64)
+        dtype = data.dtype if self.holds(data.dtype) else np.float64
+        self.data: Any = data.astype(dtype, order="C")  # row by row, as products read it
         self.grad: Any = None
 
     @classmethod

@@ -183,7 +183,7 @@ class Parts:
             )
         for _, parameter in self.named_state():
             if np.issubdtype(parameter.dtype, np.floating):
-                parameter.data = parameter.data.astype(dtype)
+                parameter.data = parameter.data.astype(dtype, order="C")
             parameter.grad = None
         return self
 

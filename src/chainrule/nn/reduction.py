@@ -70,12 +70,13 @@ def reduced(losses: Any, reduction: str, weights: Any = None, shares: Any = None
     return np.sum(losses) / total
 
 
-def share_of(shape: tuple[int, ...], weights: Any = None, shares: Any = None) -> float:
+def share_of(shape: tuple[int, ...], weights: Any = None, shares: Any = None) -> Any:
     """Return what the mean of losses of a shape is divided by; see `reduced`."""
-    share = np.float64(1) if shares is None else np.asarray(shares, np.float64)
+    share: Any = np.float64(1) if shares is None else np.astype(shares, np.float64)
     if weights is not None:
         share = share * np.astype(_weighed(weights, shape), np.float64)
-    return float(np.sum(np.broadcast_to(share, shape)))
+    total = np.sum(np.broadcast_to(share, shape))
+    return total if type(total) is Value else float(total)
 
 
 def _weighed(weights: Any, shape: tuple[int, ...]) -> Any:

@@ -176,7 +176,7 @@ def fit(
         save()
     finally:
         model.eval()
-    progress.history.recorded = session.one_step.traced
+    progress.history.recorded = session.recorded
     return progress.history
 
 

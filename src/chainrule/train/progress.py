@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import optree
 
 from chainrule.errors import ForeignFileError, StateError
 from chainrule.train.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
@@ -18,9 +19,10 @@ from chainrule.train.step import Learned
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from chainrule.nn import Module
+    from chainrule.train.engine import Steps
     from chainrule.train.step import Recipe
 
 __all__ = ["Progress"]
@@ -79,15 +81,24 @@ class Progress:
         """Forget the sums of the epoch before."""
         self.sums = [0.0, 0.0, 0.0, 0.0]
 
-    def take(
-        self, learned: Learned, count: int, value: float, weight: float, norm: float, lr: float
-    ) -> None:
-        """Note one step."""
-        self.learned = learned
-        self.step += 1
-        self.position += count
+    def take(self, size: int, steps: Steps, rates: Sequence[float]) -> None:
+        """Note the steps that were kept, of so many examples each.
+
+        The sums are taken step by step, so they do not depend on how many steps come at once.
+        """
+        kept = steps.kept
+        if not kept:
+            return
+        self.step += kept
+        self.position += size * kept
         total, weights, largest, _ = self.sums
-        self.sums = [total + value * weight, weights + weight, max(largest, norm), lr]
+        losses, norms, shares = (x[:kept] for x in steps[:3])
+        self.sums = [
+            float(np.add.accumulate([total, *(losses * shares)])[-1]),
+            float(np.add.accumulate([weights, *shares])[-1]),
+            max(largest, float(np.max(norms))),
+            float(rates[kept - 1]),
+        ]
 
     def end_epoch(
         self, mean: Callable[[float, float], float], validation_loss: float, seconds: float
@@ -105,7 +116,8 @@ class Progress:
     def keep_if_best(self, loss: float, min_delta: float) -> None:
         """Keep what was learned if the loss is lower than ever."""
         if loss < self.best_loss - min_delta:
-            self.best_loss, self.best = loss, self.learned
+            tree: Any = self.learned
+            self.best_loss, self.best = loss, optree.tree_map(np.array, tree)
             self.history.best_epoch = self.epoch
 
     # ------------------------------------------------------------------ the model

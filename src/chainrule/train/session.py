@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from chainrule.errors import DivergenceError, SettingError
+from chainrule.errors import DivergenceError, SettingError, TraceError
 from chainrule.execute import Prepared
 from chainrule.train.data import Batch
 from chainrule.train.divergence import first_non_finite
+from chainrule.train.engine import Engine, Steps
 from chainrule.train.rates import ReduceOnPlateau, rate_at
 from chainrule.train.settings import COUNT, NOT_NEGATIVE, require
 from chainrule.train.step import Learned, Recipe, evaluating
@@ -66,8 +67,9 @@ class Session:
     seed: int
 
     def __post_init__(self) -> None:
-        self.one_step = Prepared(self.recipe.step, fall_back=True)
         self.evaluate = Prepared(self.recipe.objective, fall_back=True)
+        self.recorded = self.accumulate == 1
+        self._engine: Engine | None = None
         self.started = time.perf_counter()
 
     @property
@@ -109,12 +111,69 @@ class Session:
             self.started = time.perf_counter()
         end = n - n % self.batch_size if self.drop_last and n > self.batch_size else n
         while progress.position < end:
-            rows = progress.order[progress.position : progress.position + self.batch_size]
-            self._go(rows)
+            size = min(self.batch_size, end - progress.position)
+            if self._is_recorded(size):
+                self._go_many(size, (end - progress.position) // size)
+            else:
+                self._go(progress.order[progress.position : progress.position + size])
             yield
 
+    def _is_recorded(self, size: int) -> bool:
+        """Return whether there is a program for steps of a size; make it if there can be."""
+        if self.recorded:
+            try:
+                if self._engine is None:
+                    self._engine = Engine(self.recipe, self.progress.learned, self.data)
+                    self.progress.learned = self._engine.learned
+                self._engine.prepare(size)
+            except TraceError:  # a step that branches on numbers is walked
+                self.recorded = False
+        return self.recorded
+
+    def _go_many(self, size: int, most: int) -> None:
+        """Go some steps by the engine, until it is time to listen to the user."""
+        progress, engine = self.progress, self._engine
+        assert engine is not None
+        count = min(most, engine.count(size))
+        rates = self._rates(count)
+        numbers = np.arange(progress.step, progress.step + len(rates))
+        keys = np.stack([np.full(len(rates), self.seed), numbers], axis=1)
+        places = progress.order[progress.position : progress.position + size * count]
+        if not np.isfinite(rates[0]):
+            found = (math.nan, math.nan, math.nan)
+            self._stop("learning rate", found, keys[0], places[:size])
+        finite = int(np.argmin(np.isfinite(rates))) or count
+        steps = engine.go(places[: finite * size], size, keys[:finite], rates[:finite])
+        progress.take(size, steps, rates)
+        if len(steps.losses) > steps.kept:
+            self._not_kept(steps, keys[steps.kept], places[steps.kept * size :][:size])
+
+    def _rates(self, count: int) -> Any:
+        """Return the learning rates of the next steps."""
+        lr, progress = self.recipe.optimiser.lr, self.progress
+        if isinstance(lr, int | float | ReduceOnPlateau):
+            return np.full(count, rate_at(lr, progress.step, progress.plateau), np.float64)
+        steps = range(progress.step, progress.step + count)
+        return np.array([rate_at(lr, step, progress.plateau) for step in steps], np.float64)
+
+    def _not_kept(self, steps: Steps, key: Any, rows: Any) -> None:
+        """Pass over a step in which nothing counts, and stop at one that is not finite."""
+        loss, norm, share, check = (float(x[-1]) for x in steps[:4])
+        if share == 0:
+            self.progress.position += len(rows)
+            return
+        for what, number in {"loss": loss, "gradient": norm, "update": check}.items():
+            if not math.isfinite(number):
+                self._stop(what, (loss, norm, check), key, rows)
+        raise AssertionError(f"a step was not kept: {steps}")
+
+    def _stop(self, what: str, found: Any, key: Any, rows: Any) -> NoReturn:
+        """Raise the error of a step that is not finite."""
+        batch = self.data.at(rows)
+        raise self._diverged(f"the {what} of step {self.progress.step}", found, key, batch, rows)
+
     def _go(self, rows: Any) -> None:
-        """Go one step, if all that comes of it is finite."""
+        """Go one step by walking, if all that comes of it is finite."""
         progress, batch = self.progress, self.data.at(rows)
         share = self.recipe.share(batch)
         if share == 0:  # nothing in it counts, so there is nothing to learn
@@ -126,7 +185,7 @@ class Session:
             if self.accumulate > 1:
                 found = self.recipe.parts(progress.learned, key, lr, batch, self.accumulate)
             else:
-                found = self.one_step(progress.learned, key, lr, batch)
+                found = self.recipe.step(progress.learned, key, lr, batch)
         value, norm, check, new = found
         for what, number in {
             "learning rate": lr,
@@ -135,8 +194,9 @@ class Session:
             "update": check,
         }.items():
             if not math.isfinite(number):
-                raise self._diverged(f"the {what} of step {progress.step}", found, key, batch, rows)
-        progress.take(new, len(rows), float(value), share, float(norm), float(lr))
+                self._stop(what, found, key, rows)
+        progress.learned = new
+        progress.take(len(rows), Steps.one(value, norm, share), [lr])
 
     def _diverged(
         self, what: str, found: Any, key: Any, batch: Batch, rows: Any

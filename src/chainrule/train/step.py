@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from chainrule.train.data import Batch
     from chainrule.train.optimisers import Optimiser
 
-__all__ = ["Learned", "Recipe", "evaluating"]
+__all__ = ["Learned", "Recipe", "check_of", "evaluating"]
 
 
 class Learned(NamedTuple):
@@ -53,13 +53,13 @@ class Recipe(NamedTuple):
         """Whether the loss is a sum over the examples, and not their mean."""
         return getattr(self.loss, "reduction", "mean") == "sum"
 
-    def share(self, batch: Batch) -> float:
+    def share(self, batch: Batch) -> Any:
         """Return how much the loss of a batch counts in the mean over all examples."""
         if self.sums:
             return 1.0
         if hasattr(self.loss, "share"):  # which knows of class weights and labels to ignore
-            return float(self.loss.share(batch.y, batch.weights))
-        return float(batch.size if batch.weights is None else np.sum(batch.weights))
+            return self.loss.share(batch.y, batch.weights)
+        return float(batch.size) if batch.weights is None else np.sum(batch.weights)
 
     def mean(self, total: float, share: float) -> float:
         """Return the loss of examples from the sum of value times share over their batches."""
@@ -132,7 +132,7 @@ class Recipe(NamedTuple):
         """
         value, gradient, buffers = self.gradient(learned, key, batch)
         norm, new = self.update(learned, gradient, buffers, lr)
-        return value, norm, _check(new), new
+        return value, norm, check_of(new), new
 
     def parts(
         self, learned: Learned, key: Any, lr: Any, batch: Batch, count: int
@@ -156,13 +156,14 @@ class Recipe(NamedTuple):
             values = values + value * share
         gradient, weight = (total.total, 1.0) if self.sums else (total.mean(), total.weight)
         norm, new = self.update(learned, gradient, buffers, lr)
-        return values / weight, norm, _check(new), new
+        return values / weight, norm, check_of(new), new
 
 
-def _check(learned: Learned) -> Any:
+def check_of(learned: Learned) -> Any:
     """Return a number that is finite if all parameters and buffers are."""
-    arrays = [*learned.parameters.values(), *learned.buffers.values()]
-    return sum(np.sum(x) * 0.0 for x in arrays if np.issubdtype(x.dtype, np.floating))
+    tree: Any = (learned.parameters, learned.buffers)
+    arrays = [x for x in optree.tree_leaves(tree) if np.issubdtype(x.dtype, np.floating)]
+    return sum((np.sum(x * 0) for x in arrays), np.float64(0))
 
 
 @contextmanager

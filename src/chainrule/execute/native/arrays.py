@@ -6,14 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.execute.native.elementary import choose, larger, smaller
-from chainrule.execute.native.values import (
-    BOOL,
-    FUNCTIONS,
-    Number,
-    convert,
-    entered_together,
-)
+from chainrule.execute.native.elementary import at_least, at_most, choose
+from chainrule.execute.native.literals import BOOL
+from chainrule.execute.native.values import FUNCTIONS, Number, convert, entered_together
 from chainrule.graph import NUMPY
 
 __all__: list[str] = []
@@ -37,10 +32,11 @@ def _clip(
 ) -> Any:
     low = min if a_min is None else a_min
     high = max if a_max is None else a_max
+    x = np.asarray(x)[()] if isinstance(x, int | float) else x  # whose type counts, as in NumPy
     parts = entered_together(tuple(part for part in (x, low, high) if part is not None))
     y = parts.pop(0)
-    y = y if low is None else larger(y, parts.pop(0))
-    return y if high is None else smaller(y, parts.pop(0))
+    y = y if low is None else at_least(y, parts.pop(0))
+    return y if high is None else at_most(y, parts.pop(0))
 
 
 def _astype(x: Number, dtype: Any, /, *, copy: bool = True) -> Number:

@@ -12,14 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from llvmlite import ir
 
-from chainrule.execute.native.values import (
-    BOOL,
-    UFUNCS,
-    Number,
-    convert,
-    literal,
-    register_type,
-)
+from chainrule.execute.native.literals import BOOL, literal, register_type
+from chainrule.execute.native.values import UFUNCS, Number, convert
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,10 +139,12 @@ def power(a: Number, b: Number) -> Number:
         return _whole_power(a, int(exponent))
     if exponent == -1:
         return divide(a.same(1), a)
-    if exponent in {0.5, -0.5}:
-        # pow(-0, 0.5) is 0 and pow(-inf, 0.5) is inf, which square roots do not say
+    if exponent == 0.5:
+        return square_root(a)
+    if exponent == -0.5:
+        # the power of -0 is inf and that of -inf is 0, which a square root does not say
         root = choose(a == -math.inf, a.same(math.inf), square_root(add(a, a.same(0))))
-        return root if exponent > 0 else divide(a.same(1), root)
+        return divide(a.same(1), root)
     return UFUNCS["libm pow"](a, b)
 
 
@@ -157,16 +153,25 @@ def power(a: Number, b: Number) -> Number:
 
 def _comparison(sign: str) -> Callable[..., Number]:
     def emit(a: Number, b: Number) -> Number:
-        if a.dtype != b.dtype:
-            raise _refused(f"{a.dtype} {sign} {b.dtype}")
         builder = a.builder
         if a.dtype.kind == "f":
             compare = builder.fcmp_unordered if sign == "!=" else builder.fcmp_ordered
+        elif a.dtype != b.dtype:
+            return _compared_by_sign(sign, a, b)
         else:
             compare = builder.icmp_signed if a.dtype.kind == "i" else builder.icmp_unsigned
         return a.like(compare(sign, a.value, b.value), BOOL)
 
     return emit
+
+
+def _compared_by_sign(sign: str, a: Number, b: Number) -> Number:
+    """Compare int64 with uint64, which have no common type: a negative one is the smaller."""
+    is_first = a.dtype.kind == "i"
+    signed = a if is_first else b
+    verdict = sign in ({"<", "<=", "!="} if is_first else {">", ">=", "!="})
+    by_size = a.like(a.builder.icmp_unsigned(sign, a.value, b.value), BOOL)
+    return choose(less(signed, signed.same(0)), by_size.same(verdict), by_size)
 
 
 less = _comparison("<")
@@ -251,7 +256,7 @@ def sign(x: Number) -> Number:
 
 def _is_number(x: Number) -> bool:
     """Return whether x is a constant other than NaN."""
-    return x.known is not None and x.known == x.known  # noqa: PLR0124 - NaN differs from itself
+    return x.known is not None and x.known == x.known
 
 
 def larger(a: Number, b: Number) -> Number:
@@ -275,6 +280,22 @@ def _extreme(a: Number, b: Number, sign: str, truths: str) -> Number:
         return choose(a.like(builder.fcmp_ordered(sign, a.value, b.value), BOOL), b, a)
     chosen = choose(a.like(builder.fcmp_unordered(sign, a.value, b.value), BOOL), b, a)
     return chosen if _is_number(a) else choose(isnan(a), a, chosen)
+
+
+def at_least(x: Number, bound: Number) -> Number:
+    """Return x or, where it is smaller, a bound; NaN if one of them is, and x in a tie."""
+    return _bounded(x, bound, less, greater_equal)
+
+
+def at_most(x: Number, bound: Number) -> Number:
+    """Return x or, where it is larger, a bound; NaN if one of them is, and x in a tie."""
+    return _bounded(x, bound, greater, less_equal)
+
+
+def _bounded(x: Number, bound: Number, beyond: Any, within: Any) -> Number:
+    if not is_float(x) or _is_number(bound):
+        return choose(beyond(x, bound), bound, x)
+    return choose(isnan(x), x, choose(within(x, bound), x, bound))
 
 
 def fmax(a: Number, b: Number) -> Number:
@@ -301,97 +322,6 @@ def _rounding(name: str) -> Callable[[Number], Number]:
 def copysign(a: Number, b: Number) -> Number:
     """Return the size of a with the sign of b."""
     return intrinsic("copysign", a, b)
-
-
-# ---------------------------------------------------------------------------- quotients
-
-
-def _floored(a: Number, b: Number) -> tuple[Number, Number]:
-    """Return the floored quotient and its remainder, by NumPy's way through fmod.
-
-    The remainder is exact and has the sign of b; the quotient is (a - remainder) / b, which is
-    a whole number but for its rounding.
-    """
-    zero = a.same(0)
-    rest = fmod(a, b)
-    is_off = _both(not_equal(rest, zero), not_equal(less(b, zero), less(rest, zero)))
-    quotient = divide(subtract(a, rest), b)
-    quotient = choose(is_off, subtract(quotient, a.same(1)), quotient)
-    down = intrinsic("floor", quotient)
-    nearest = choose(greater(subtract(quotient, down), a.same(0.5)), add(down, a.same(1)), down)
-    nearest = choose(equal(quotient, zero), copysign(zero, divide(a, b)), nearest)
-    rest = choose(is_off, add(rest, b), choose(equal(rest, zero), copysign(zero, b), rest))
-    by_zero = equal(b, zero)
-    return choose(by_zero, divide(a, b), nearest), choose(by_zero, a.same(math.nan), rest)
-
-
-def _both(a: Number, b: Number) -> Number:
-    return a.like(a.builder.and_(a.value, b.value))
-
-
-def _whole(a: Number, b: Number) -> tuple[Number, Number, Number]:
-    """Return quotient and remainder of integers, truncated, and the divisor that is no hazard.
-
-    To divide by 0 is undefined in LLVM, as is the smallest integer by -1; NumPy makes these 0,
-    and the smallest integer again.
-    """
-    builder, zero, one = a.builder, a.same(0), a.same(1)
-    is_zero = equal(b, zero)
-    safe = choose(is_zero, one, b)
-    if a.dtype.kind == "u":
-        quotient = a.like(builder.udiv(a.value, safe.value))
-    else:
-        is_minus_one = equal(b, a.same(-1))
-        quotient = a.like(builder.sdiv(a.value, choose(is_minus_one, one, safe).value))
-        quotient = choose(is_minus_one, negative(a), quotient)
-    rest = subtract(a, multiply(quotient, safe))
-    return choose(is_zero, zero, quotient), choose(is_zero, zero, rest), safe
-
-
-def _whole_floored(a: Number, b: Number) -> tuple[Number, Number]:
-    quotient, rest, safe = _whole(a, b)
-    if a.dtype.kind == "u":
-        return quotient, rest
-    zero = a.same(0)
-    is_off = _both(not_equal(rest, zero), not_equal(less(safe, zero), less(rest, zero)))
-    return (
-        choose(is_off, subtract(quotient, a.same(1)), quotient),
-        choose(is_off, add(rest, safe), rest),
-    )
-
-
-def floor_divide(a: Number, b: Number) -> Number:
-    """Return the quotient rounded down."""
-    return (_floored if is_float(a) else _whole_floored)(a, b)[0]
-
-
-def remainder(a: Number, b: Number) -> Number:
-    """Return the remainder of the floored quotient, with the sign of b."""
-    return (_floored if is_float(a) else _whole_floored)(a, b)[1]
-
-
-def fmod(a: Number, b: Number) -> Number:
-    """Return the remainder of the truncated quotient, with the sign of a; it is exact."""
-    if is_float(a):
-        return a.like(a.builder.frem(a.value, b.value))
-    return _whole(a, b)[1]
-
-
-def _shift(instruction: str) -> Callable[..., Number]:
-    """Return what emits a shift; by more bits than there are, which LLVM leaves open, it is 0."""
-
-    def emit(a: Number, b: Number) -> Number:
-        builder = a.builder
-        count = 8 * a.dtype.itemsize
-        within = b.like(builder.icmp_unsigned("<", b.value, literal(count, b.dtype, b.width)), BOOL)
-        name = "ashr" if instruction == "shr" and a.dtype.kind == "i" else instruction
-        shifted = getattr(builder, "lshr" if name == "shr" else name)
-        beyond = builder.ashr(a.value, literal(count - 1, a.dtype, a.width))
-        outside = a.like(beyond) if name == "ashr" else a.same(0)
-        by = choose(within, b, b.same(0))
-        return choose(within, a.like(shifted(a.value, by.value)), outside)
-
-    return emit
 
 
 def heaviside(x: Number, at_zero: Number) -> Number:
@@ -432,8 +362,6 @@ UFUNCS.update(
         np.bitwise_or: _bitwise(_BUILDER.or_),
         np.bitwise_xor: _bitwise(_BUILDER.xor),
         np.invert: invert,
-        np.left_shift: _shift("shl"),
-        np.right_shift: _shift("shr"),
         np.absolute: absolute,
         np.fabs: absolute,
         np.sign: sign,
@@ -446,13 +374,10 @@ UFUNCS.update(
         np.trunc: _rounding("trunc"),
         np.rint: _rounding("rint"),
         np.copysign: copysign,
-        np.floor_divide: floor_divide,
-        np.remainder: remainder,
-        np.fmod: fmod,
         np.heaviside: heaviside,
-        np.deg2rad: lambda x: multiply(x, x.same(math.pi / 180)),
-        np.radians: lambda x: multiply(x, x.same(math.pi / 180)),
-        np.rad2deg: lambda x: multiply(x, x.same(180 / math.pi)),
-        np.degrees: lambda x: multiply(x, x.same(180 / math.pi)),
+        np.deg2rad: lambda x: multiply(x, x.same(x.dtype.type(math.pi) / x.dtype.type(180))),
+        np.radians: lambda x: multiply(x, x.same(x.dtype.type(math.pi) / x.dtype.type(180))),
+        np.rad2deg: lambda x: multiply(x, x.same(x.dtype.type(180) / x.dtype.type(math.pi))),
+        np.degrees: lambda x: multiply(x, x.same(x.dtype.type(180) / x.dtype.type(math.pi))),
     }
 )

@@ -2,17 +2,29 @@
 
 In C its signature is ``int64_t run(char **arrays, char *work)``. The arrays are those that the
 plan names, the work memory is as large as it says. The answer is 0, or says why the function
-gave up (`STOPPED`, `REFUSED`, `SPOILT`).
+gave up (`STOPPED`, `REFUSED`, `SPOILT`, `OUTSIDE`).
+
+All memory is read and written through `Frame.load` and its like, so that a checked build can
+look at every address before it is used.
 """
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llvmlite import ir
 
-from chainrule.execute.native.numbers import Number, constant, load
+from chainrule.execute.answers import OUTSIDE, REFUSED
+from chainrule.execute.native.numbers import (
+    Number,
+    constant,
+    load,
+    load_masked,
+    store,
+    store_masked,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,18 +33,18 @@ if TYPE_CHECKING:
 
     from chainrule.compile import Place, Plan
 
-__all__ = ["BYTE", "INT", "POINTER", "REFUSED", "SPOILT", "STOPPED", "Frame"]
+__all__ = ["BYTE", "INT", "POINTER", "Frame"]
 
 INT = ir.IntType(64)
 BYTE = ir.IntType(8)
 POINTER = ir.PointerType()
 
-STOPPED = 1
-"""A number that guards the second stage is not finite; nothing of it was written."""
-REFUSED = 2
-"""A label or an index is out of range, or another condition does not hold."""
-SPOILT = 3
-"""A number that was watched is not finite after everything was written."""
+
+class _Extent(NamedTuple):
+    """The bytes of an array that an address may reach."""
+
+    first: ir.Value
+    size: int
 
 
 class Frame:
@@ -50,15 +62,25 @@ class Frame:
         How many numbers of 4 bytes a vector register holds.
     masks
         Whether the machine loads and stores the first lanes of a vector by themselves.
+    checked
+        Whether every address is held against the array that it belongs to.
     """
 
     def __init__(
-        self, plan: Plan, module: ir.Module, name: str, lanes: int, *, masks: bool
+        self,
+        plan: Plan,
+        module: ir.Module,
+        name: str,
+        lanes: int,
+        *,
+        masks: bool,
+        checked: bool = False,
     ) -> None:
         self.plan = plan
         self.module = module
         self.lanes = lanes
         self.masks = masks
+        self.checked = checked
         function = ir.Function(module, ir.FunctionType(INT, [POINTER, POINTER]), name)
         for argument in function.args:
             argument.add_attribute("noalias")
@@ -67,12 +89,13 @@ class Frame:
         body = function.append_basic_block("body")
         self.builder = ir.IRBuilder(body)
         self._bases: dict[int, ir.Value] = {}
+        self._extents: dict[ir.Value, _Extent] = {}
         self.status = self.variable(INT)
         self._end_entry = self.entry.branch(body)
         self.entry.position_before(self._end_entry)
         self.entry.store(self.integer(0), self.status)
 
-    # ------------------------------------------------------------------ numbers and memory
+    # ------------------------------------------------------------------ numbers and addresses
 
     @staticmethod
     def integer(x: int) -> ir.Constant:
@@ -87,8 +110,23 @@ class Frame:
         """Return a place for a value that changes; it becomes a register."""
         return self.entry.alloca(kind)
 
+    def array(self, index: int) -> ir.Value:
+        """Return the address where the numbers of a stored node begin."""
+        node = self.plan.graph.nodes[index]
+        return self.part(self.plan.places[index], math.prod(node.shape), node.dtype.itemsize)
+
+    def part(self, place: Place, count: int, itemsize: int) -> ir.Value:
+        """Return the address where so many numbers begin, and no more belong to it."""
+        return self._limited(self.base(place, itemsize), count * itemsize)
+
+    def temporary(self, index: int, count: int) -> ir.Value:
+        """Return the address where a row of a node's numbers is kept between passes."""
+        itemsize = self.plan.graph.nodes[index].dtype.itemsize
+        first = self._shifted(self.function.args[1], self.plan.temporaries[index])
+        return self._limited(first, count * itemsize)
+
     def base(self, place: Place, itemsize: int) -> ir.Value:
-        """Return the address where the numbers of a node begin."""
+        """Return the address of a place."""
         if place.kind == "work":
             return self._shifted(self.function.args[1], place.offset * itemsize)
         if place.array not in self._bases:
@@ -103,12 +141,23 @@ class Frame:
             pointer, [self.integer(count)], source_etype=BYTE, inbounds=True
         )
 
+    def _limited(self, first: ir.Value, size: int) -> ir.Value:
+        """Return an address that is known as the beginning of an array."""
+        if not self.checked:
+            return first
+        own = self.builder.gep(first, [self.integer(0)], source_etype=BYTE)
+        self._extents[own] = _Extent(own, size)
+        return own
+
     def element(self, base: ir.Value, place: ir.Value | None, itemsize: int) -> ir.Value:
         """Return the address of an element, counted from a base."""
         if place is None:
             return base
         kind = ir.IntType(8 * itemsize)
-        return self.builder.gep(base, [place], source_etype=kind, inbounds=True)
+        y = self.builder.gep(base, [place], source_etype=kind, inbounds=not self.checked)
+        if base in self._extents:
+            self._extents[y] = self._extents[base]
+        return y
 
     def place(self, offset: int, counters: Sequence[ir.Value], strides: Sequence[int]) -> Any:
         """Return offset + Σ counter · stride, or None where that is always 0."""
@@ -122,9 +171,42 @@ class Frame:
 
     def scalar(self, index: int) -> Number:
         """Return the number of a node without axes that is stored."""
-        node = self.plan.graph.nodes[index]
-        base = self.base(self.plan.places[index], node.dtype.itemsize)
-        return load(self.builder, base, node.dtype)
+        return self.load(self.array(index), self.plan.graph.nodes[index].dtype)
+
+    # ------------------------------------------------------------------ memory
+
+    def load(self, address: ir.Value, dtype: np.dtype[Any], width: int = 1) -> Number:
+        """Load as many numbers as there are lanes."""
+        self._check(address, self.integer(width * dtype.itemsize))
+        return load(self.builder, address, dtype, width)
+
+    def load_first(
+        self, address: ir.Value, dtype: np.dtype[Any], width: int, count: ir.Value
+    ) -> Number:
+        """Load the first lanes, as many as are counted; the rest is 0."""
+        self._check(address, self.builder.mul(count, self.integer(dtype.itemsize)))
+        return load_masked(self.builder, address, dtype, width, count)
+
+    def store(self, number: Number, address: ir.Value) -> None:
+        """Store all lanes of a number."""
+        self._check(address, self.integer(number.width * number.dtype.itemsize))
+        store(number, address)
+
+    def store_first(self, number: Number, address: ir.Value, count: ir.Value) -> None:
+        """Store the first lanes, as many as are counted."""
+        self._check(address, self.builder.mul(count, self.integer(number.dtype.itemsize)))
+        store_masked(number, address, count)
+
+    def _check(self, address: ir.Value, size: ir.Value) -> None:
+        """In a checked build, leave unless so many bytes lie in the array of an address."""
+        if not self.checked:
+            return
+        builder, extent = self.builder, self._extents[address]
+        first, here = (builder.ptrtoint(p, INT) for p in (extent.first, address))
+        far = builder.sub(here, first)
+        is_before = builder.icmp_signed("<", far, self.integer(0))
+        is_behind = builder.icmp_signed(">", builder.add(far, size), self.integer(extent.size))
+        self.leave_if(builder.or_(is_before, is_behind), self.integer(OUTSIDE))
 
     # ------------------------------------------------------------------ control
 

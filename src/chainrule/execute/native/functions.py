@@ -14,13 +14,8 @@ import numpy as np
 from llvmlite import ir
 
 from chainrule.execute.native import elementary
-from chainrule.execute.native.values import (
-    SPECIAL,
-    UFUNCS,
-    Exact,
-    Number,
-    register_type,
-)
+from chainrule.execute.native.literals import register_type
+from chainrule.execute.native.values import SPECIAL, UFUNCS, Exact, Number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["by_lane", "inline", "polynomial"]
 
 
-def inline(name: str) -> Callable[[Callable[..., Number]], Callable[..., Number]]:
+def inline(
+    name: str, attribute: str = "alwaysinline"
+) -> Callable[[Callable[..., Number]], Callable[..., Number]]:
     """Let what emits a function of numbers do so once a module, and emit calls of that.
 
     In the body numbers are `Exact`: formulas that recover rounding errors stay as written.
@@ -41,7 +38,7 @@ def inline(name: str) -> Callable[[Callable[..., Number]], Callable[..., Number]
             full = f"chainrule.{name}.{x.dtype.str[1:]}.{x.width}"
             function = module.globals.get(full)
             if function is None:
-                function = _written(module, full, body, xs)
+                function = _written(module, full, attribute, body, xs)
             return x.like(x.builder.call(function, [x.value for x in xs]))
 
         return emit
@@ -50,14 +47,18 @@ def inline(name: str) -> Callable[[Callable[..., Number]], Callable[..., Number]
 
 
 def _written(
-    module: ir.Module, full: str, body: Callable[..., Number], xs: tuple[Number, ...]
+    module: ir.Module,
+    full: str,
+    attribute: str,
+    body: Callable[..., Number],
+    xs: tuple[Number, ...],
 ) -> ir.Function:
     x = xs[0]
     kind = register_type(x.dtype, x.width)
     function = ir.Function(module, ir.FunctionType(kind, [kind] * len(xs)), full)
     function.linkage = "internal"
-    for attribute in ("alwaysinline", "nounwind"):
-        function.attributes.add(attribute)
+    function.attributes.add(attribute)
+    function.attributes.add("nounwind")
     builder = ir.IRBuilder(function.append_basic_block())
     result = body(*[Exact(builder, value, x.dtype, x.width) for value in function.args])
     result.builder.ret(result.value)
@@ -75,7 +76,7 @@ def by_lane(symbol: str, *, is_double: bool = False) -> Callable[..., Number]:
         Whether float32 is computed in float64 too.
     """
 
-    @inline(symbol)
+    @inline(symbol, "noinline")
     def emit(*xs: Number) -> Number:
         x, builder = xs[0], xs[0].builder
         dtype = np.dtype(np.float64) if is_double else x.dtype
@@ -119,8 +120,6 @@ def polynomial(x: Number, coefficients: tuple[float, ...]) -> Number:
 _C_LIBRARY = {
     np.cbrt: "cbrt",
     np.tan: "tan",
-    np.sin: "sin",
-    np.cos: "cos",
     np.arcsin: "asin",
     np.arccos: "acos",
     np.arctan: "atan",

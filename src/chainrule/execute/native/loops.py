@@ -19,16 +19,12 @@ from chainrule.execute.native.numbers import (
     Number,
     convert,
     first_lanes,
-    load,
-    load_masked,
     reduce_add,
     reduce_max,
     reduce_min,
     reduce_mul,
     register_type,
     splat,
-    store,
-    store_masked,
     vector_type,
 )
 from chainrule.graph import Counted, Fold, Gathered
@@ -40,8 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["write_loop"]
 
-_LONG = 4096
-"""Numbers of a row that are added up in their own precision; more are added up in parts."""
+_PART = 32
+"""Vectors of a row that are added up in single precision; these sums are added up in double."""
 
 _UNSIGNED = np.dtype(np.uint64)
 _INTEGER = np.dtype(np.int64)
@@ -63,10 +59,11 @@ class _Chunk(NamedTuple):
 
 
 class _Total(NamedTuple):
-    """A fold in the making: of one row, and of all rows where they are folded, too."""
+    """A fold in the making: of one row, of its parts if it is long, and of all rows if folded."""
 
     row: ir.Value | None
     width: int
+    parts: ir.Value | None
     whole: ir.Value | None
     dtype: np.dtype[Any]
 
@@ -179,20 +176,18 @@ class _Walk:
         """Walk along the last axis in vectors, the rest of it in a shorter one or by numbers."""
         frame, length = self.frame, self.lengths[-1]
         width = self._width(nodes)
-        in_parts = length > _LONG and any(self._is_long_sum(i) for i in folds)
         full = length - length % width
+        first = 0
+        in_parts = [i for i in folds if self.totals[i].parts is not None]
         if in_parts:
-            step = _LONG
-            whole = full - full % step
-            with frame.count(whole, step) as start:
+            step = _PART * width
+            first = full - full % step
+            with frame.count(first, step) as start:
                 with frame.count(step, width) as k:
                     place = frame.builder.add(start, k)
                     self._chunk(nodes, _Chunk(place, width, None))
-                for index in folds:
+                for index in in_parts:
                     self._flush(index)
-            first = whole
-        else:
-            first = 0
         if full - first == width:
             self._chunk(nodes, _Chunk(frame.integer(first), width, None))
         elif full > first:
@@ -225,7 +220,7 @@ class _Walk:
 
     def _compute(self, index: int, chunk: _Chunk, found: dict[int, Any]) -> None:
         """Compute a node for a chunk and put it where it is needed."""
-        node, form = self.graph.nodes[index], self._form(index)
+        frame, node, form = self.frame, self.graph.nodes[index], self._form(index)
         if isinstance(form, Fold):
             (reading,) = self.readings[index]
             self._fold(index, self._operand(index, reading, chunk, found), chunk)
@@ -239,14 +234,14 @@ class _Walk:
             assert node.op is not None
             y = node.op.forward(*xs, **node.attributes)
         if not isinstance(y, Number):  # a rule may give a constant
-            y = self.frame.number(y, node.dtype)
+            y = frame.number(y, node.dtype)
         y = splat(convert(y, node.dtype), chunk.width)
         found[index] = y
         if self.plan.stored(index):
             self._store(index, y, chunk)
         elif index in self.plan.temporaries and chunk.start is not None:
-            base = self._temporary(index)
-            self._put(y, self.frame.element(base, chunk.start, node.dtype.itemsize), chunk)
+            base = frame.temporary(index, self.lengths[-1])
+            self._put(y, frame.element(base, chunk.start, node.dtype.itemsize), chunk)
 
     def _operand(
         self, index: int, reading: Reading, chunk: _Chunk, found: dict[int, Any]
@@ -260,9 +255,8 @@ class _Walk:
                 return self.row[source]  # type: ignore[no-any-return]
             node = self.graph.nodes[source]
             if source in self.plan.temporaries:
-                address = self.frame.element(
-                    self._temporary(source), chunk.start, node.dtype.itemsize
-                )
+                row = self.frame.temporary(source, self.lengths[-1])
+                address = self.frame.element(row, chunk.start, node.dtype.itemsize)
                 y = self._get(address, node.dtype, 1, chunk)
             else:
                 reading = reading._replace(strides=self.outputs[source])
@@ -275,10 +269,6 @@ class _Walk:
         if key not in found:
             found[key] = self._loaded(reading, chunk)  # type: ignore[index]
         return found[key]  # type: ignore[index,no-any-return]
-
-    def _temporary(self, index: int) -> ir.Value:
-        offset = self.plan.temporaries[index]
-        return self.frame._shifted(self.frame.function.args[1], offset)
 
     def _load_ahead(self, index: int) -> None:
         """Load what a node reads and what does not change along the row."""
@@ -305,7 +295,7 @@ class _Walk:
         """Return where a chunk of an array begins, and its stride along the row."""
         frame = self.frame
         dtype = self.graph.nodes[reading.source].dtype
-        base = frame.base(self.plan.places[reading.source], dtype.itemsize)
+        base = frame.array(reading.source)
         strides = reading.strides
         outer = strides[: len(self.counters)]
         place = frame.place(reading.offset, self.counters, outer)
@@ -317,13 +307,12 @@ class _Walk:
 
     def _get(self, address: ir.Value, dtype: np.dtype[Any], stride: int, chunk: _Chunk) -> Number:
         """Return a chunk from memory: a vector, one number, or numbers with gaps between."""
-        builder = self.frame.builder
         if chunk.width == 1 or not stride:
-            return load(builder, address, dtype)
+            return self.frame.load(address, dtype)
         if stride == 1:
             if chunk.count is None:
-                return load(builder, address, dtype, chunk.width)
-            return load_masked(builder, address, dtype, chunk.width, chunk.count)
+                return self.frame.load(address, dtype, chunk.width)
+            return self.frame.load_first(address, dtype, chunk.width, chunk.count)
         return self._spread(address, dtype, stride, chunk)
 
     def _spread(
@@ -331,13 +320,15 @@ class _Walk:
     ) -> Number:
         """Return a vector of numbers that are not next to each other."""
         frame, builder = self.frame, self.frame.builder
-        y = Number(builder, ir.Constant(register_type(dtype, chunk.width), None), dtype, chunk.width)
+        y = Number(
+            builder, ir.Constant(register_type(dtype, chunk.width), None), dtype, chunk.width
+        )
         for k in range(chunk.width):
             far: Any = frame.integer(k * stride)
             if chunk.count is not None:  # lanes that do not count read the first number again
                 inside = builder.icmp_signed("<", frame.integer(k), chunk.count)
                 far = builder.select(inside, far, frame.integer(0))
-            one = load(builder, frame.element(address, far, dtype.itemsize), dtype)
+            one = frame.load(frame.element(address, far, dtype.itemsize), dtype)
             y = y.like(builder.insert_element(y.value, one.value, ir.Constant(ir.IntType(32), k)))
         return y
 
@@ -350,7 +341,7 @@ class _Walk:
         self, index: int, strides: tuple[int, ...], chunk: _Chunk
     ) -> tuple[ir.Value, int]:
         frame, dtype = self.frame, self.graph.nodes[index].dtype
-        base = frame.base(self.plan.places[index], dtype.itemsize)
+        base = frame.array(index)
         place = frame.place(0, self.counters, strides[: len(self.counters)])
         stride = strides[-1] if len(strides) > len(self.counters) else 0
         if chunk.start is not None and stride:
@@ -358,12 +349,11 @@ class _Walk:
             place = along if place is None else frame.builder.add(place, along)
         return frame.element(base, place, dtype.itemsize), stride
 
-    @staticmethod
-    def _put(y: Number, address: ir.Value, chunk: _Chunk) -> None:
+    def _put(self, y: Number, address: ir.Value, chunk: _Chunk) -> None:
         if chunk.count is None:
-            store(y, address)
+            self.frame.store(y, address)
         else:
-            store_masked(y, address, chunk.count)
+            self.frame.store_first(y, address, chunk.count)
 
     # ------------------------------------------------------------------ places
 
@@ -383,28 +373,18 @@ class _Walk:
 
     def _keys(self, index: int) -> list[list[Number]]:
         """Return all elements of the small operands of a counted node."""
+        frame = self.frame
         keys = []
         for i in self.graph.nodes[index].inputs:
             source, layout = self.grouping.places[i]
-            node = self.graph.nodes[source]
-            base = self.frame.base(self.plan.places[source], node.dtype.itemsize)
-            keys.append(
-                [
-                    load(
-                        self.frame.builder,
-                        self.frame.element(
-                            base,
-                            self.frame.integer(
-                                layout.offset
-                                + sum(k * s for k, s in zip(at, layout.strides, strict=True))
-                            ),
-                            node.dtype.itemsize,
-                        ),
-                        node.dtype,
-                    )
-                    for at in np.ndindex(*layout.shape)
-                ]
-            )
+            dtype = self.graph.nodes[source].dtype
+            base = frame.array(source)
+            places = [
+                layout.offset + sum(k * s for k, s in zip(at, layout.strides, strict=True))
+                for at in np.ndindex(*layout.shape)
+            ]
+            addresses = [frame.element(base, frame.integer(k), dtype.itemsize) for k in places]
+            keys.append([frame.load(address, dtype) for address in addresses])
         return keys
 
     def _gathered(self, index: int, chunk: _Chunk, found: dict[int, Any]) -> Number:
@@ -428,13 +408,15 @@ class _Walk:
         if at.width == 1:
             start = frame.element(address, at.value, dtype.itemsize)
             return self._get(start, dtype, stride, chunk)
-        y = Number(builder, ir.Constant(register_type(dtype, chunk.width), None), dtype, chunk.width)
+        y = Number(
+            builder, ir.Constant(register_type(dtype, chunk.width), None), dtype, chunk.width
+        )
         for k in range(chunk.width):
             lane = ir.Constant(ir.IntType(32), k)
             far = builder.extract_element(at.value, lane)
             if stride:
                 far = builder.add(far, frame.integer(k * stride))
-            one = load(builder, frame.element(address, far, dtype.itemsize), dtype)
+            one = frame.load(frame.element(address, far, dtype.itemsize), dtype)
             y = y.like(builder.insert_element(y.value, one.value, lane))
         return y
 
@@ -456,7 +438,7 @@ class _Walk:
     def _is_fold(self, index: int) -> bool:
         return isinstance(self._form(index), Fold)
 
-    def _is_long_sum(self, index: int) -> bool:
+    def _is_precise(self, index: int) -> bool:
         dtype = self.graph.nodes[index].dtype
         return dtype == np.float32 and self._form(index).ufunc is np.add
 
@@ -467,7 +449,7 @@ class _Walk:
     def _total_type(self, index: int) -> np.dtype[Any]:
         """Return in what a fold adds up rows: single precision in double."""
         dtype = self.graph.nodes[index].dtype
-        return np.dtype(np.float64) if self._is_long_sum(index) else dtype
+        return np.dtype(np.float64) if self._is_precise(index) else dtype
 
     def _begin(self) -> None:
         """Before the loop: load what never changes, and start the folds."""
@@ -484,7 +466,7 @@ class _Walk:
                     if constant is not None and not node.shape:
                         self.before[key] = frame.number(constant, node.dtype)
                     else:
-                        base = frame.base(self.plan.places[reading.source], node.dtype.itemsize)
+                        base = frame.array(reading.source)
                         place = frame.integer(reading.offset) if reading.offset else None
                         address = frame.element(base, place, node.dtype.itemsize)
                         self.before[key] = self._get(address, node.dtype, 0, chunk)
@@ -497,23 +479,24 @@ class _Walk:
         dtype = self.graph.nodes[index].dtype
         total = self._total_type(index)
         neutral = _neutral(self._form(index).ufunc, dtype)
-        row = whole = None
+        row = parts = whole = None
         width = 1
         in_row = index in self.loop.rows
         if not in_row and not strides[-1]:
             time = self.loop.times[index]
             same = [
-                i for i in self.loop.nodes
-                if i not in self.loop.rows and self.loop.times[i] == time
+                i for i in self.loop.nodes if i not in self.loop.rows and self.loop.times[i] == time
             ]
             width = self._width(same)
             row = frame.variable(register_type(dtype, width))
+            if self._is_precise(index) and self.lengths[-1] >= 2 * _PART * width:
+                parts = frame.variable(register_type(total))
         if not any(strides):
             whole = frame.variable(register_type(total))
             frame.builder.store(frame.number(neutral, total).value, whole)
         elif not self._is_ready_by_row(index):
             self._fill(index, neutral)
-        self.totals[index] = _Total(row, width, whole, total)
+        self.totals[index] = _Total(row, width, parts, whole, total)
 
     def _is_ready_by_row(self, index: int) -> bool:
         """Return whether a fold is complete at the end of each row."""
@@ -525,22 +508,22 @@ class _Walk:
     def _fill(self, index: int, neutral: Any) -> None:
         """Fill the memory of a fold that adds up in it."""
         frame, node = self.frame, self.graph.nodes[index]
-        base = frame.base(self.plan.places[index], node.dtype.itemsize)
+        base = frame.array(index)
         width, size = frame.lanes // (2 if node.dtype.itemsize == 8 else 1), math.prod(node.shape)
         full = size - size % width
         value = frame.number(neutral, node.dtype)
         if full:
             with frame.count(full, width) as k:
-                store(splat(value, width), frame.element(base, k, node.dtype.itemsize))
+                frame.store(splat(value, width), frame.element(base, k, node.dtype.itemsize))
         if full < size:
             with frame.count(size, 1, full) as k:
-                store(value, frame.element(base, k, node.dtype.itemsize))
+                frame.store(value, frame.element(base, k, node.dtype.itemsize))
 
     def _fold(self, index: int, x: Number, chunk: _Chunk) -> None:
         """Take a chunk into a fold."""
         frame, builder = self.frame, self.frame.builder
         dtype, ufunc = self.graph.nodes[index].dtype, self._form(index).ufunc
-        total = self.totals[index] if index in self.totals else None
+        total = self.totals.get(index, None)
         x = convert(x, dtype)
         if total is None:  # of one number, in a loop without axes
             self.row[index] = x
@@ -561,7 +544,7 @@ class _Walk:
         else:
             address, _ = self._address_of(index, self.outputs[index], chunk)
             if chunk.start is None:
-                before = load(builder, address, dtype)
+                before = frame.load(address, dtype)
             else:
                 before = self._get(address, dtype, 1, chunk)
             self._put(splat(_combined(ufunc, before, x, dtype), chunk.width), address, chunk)
@@ -571,7 +554,9 @@ class _Walk:
         self, variable: ir.Value, width: int, x: Number, ufunc: Any, dtype: np.dtype[Any]
     ) -> None:
         builder = self.frame.builder
-        before = Number(builder, builder.load(variable, typ=register_type(dtype, width)), dtype, width)
+        before = Number(
+            builder, builder.load(variable, typ=register_type(dtype, width)), dtype, width
+        )
         builder.store(_combined(ufunc, before, x, dtype).value, variable)
 
     def _take_number(self, total: _Total, x: Number, ufunc: Any, dtype: np.dtype[Any]) -> None:
@@ -584,11 +569,26 @@ class _Walk:
         builder.store(builder.insert_element(vector, y.value, first), total.row)
 
     def _start_row(self, index: int) -> None:
+        """Begin to add up another row."""
+        total = self.totals[index]
+        self._start_part(index)
+        if total.parts is not None:
+            zero = self.frame.number(0, total.dtype)
+            self.frame.builder.store(zero.value, total.parts)
+
+    def _start_part(self, index: int) -> None:
         total, dtype = self.totals[index], self.graph.nodes[index].dtype
         neutral = self.frame.number(_neutral(self._form(index).ufunc, dtype), dtype)
         self.frame.builder.store(splat(neutral, total.width).value, total.row)
 
-    def _row_total(self, index: int) -> Number:
+    def _flush(self, index: int) -> None:
+        """Add the sum of a part of a long row to that of the others, and start another."""
+        total = self.totals[index]
+        self._take(total.parts, 1, convert(self._part(index), total.dtype), np.add, total.dtype)
+        self._start_part(index)
+
+    def _part(self, index: int) -> Number:
+        """Return what all lanes come to."""
         total, dtype = self.totals[index], self.graph.nodes[index].dtype
         builder = self.frame.builder
         kind = register_type(dtype, total.width)
@@ -596,14 +596,15 @@ class _Walk:
         ufunc = self._form(index).ufunc
         return lanes if total.width == 1 else convert(_REDUCE[ufunc](lanes), dtype)
 
-    def _flush(self, index: int) -> None:
-        """Add the sum of a part of a long row to the whole, and start another."""
-        total = self.totals[index]
-        if total.whole is None:
-            return
-        ufunc = self._form(index).ufunc
-        self._take(total.whole, 1, convert(self._row_total(index), total.dtype), ufunc, total.dtype)
-        self._start_row(index)
+    def _row_total(self, index: int) -> Number:
+        """Return the fold of a row, in the precision of the whole if it had parts."""
+        total, y = self.totals[index], self._part(index)
+        if total.parts is None:
+            return y
+        builder = self.frame.builder
+        before = builder.load(total.parts, typ=register_type(total.dtype))
+        y = Number(builder, before, total.dtype) + convert(y, total.dtype)
+        return y if total.whole is not None else convert(y, self.graph.nodes[index].dtype)
 
     def _end_row(self, index: int) -> None:
         """Complete a fold along a row."""
@@ -622,8 +623,8 @@ class _Walk:
                 self._store(index, y, chunk)
             return
         address, _ = self._address_of(index, strides, chunk)
-        before = load(self.frame.builder, address, dtype)
-        store(_combined(ufunc, before, y, dtype), address)
+        before = self.frame.load(address, dtype)
+        self.frame.store(_combined(ufunc, before, y, dtype), address)
 
     def _end(self) -> None:
         """After the loop: store the folds over everything."""
@@ -631,8 +632,7 @@ class _Walk:
             if total.whole is None:
                 continue
             if self.plan.stored(index):
-                itemsize = self.graph.nodes[index].dtype.itemsize
-                store(self._whole(index), self.frame.base(self.plan.places[index], itemsize))
+                self.frame.store(self._whole(index), self.frame.array(index))
 
     def _whole(self, index: int) -> Number:
         """Return what a fold over everything has come to."""

@@ -10,11 +10,12 @@ from llvmlite import ir
 
 from chainrule.compile import placed_parts
 from chainrule.execute.native.frame import BYTE, INT, POINTER, Frame
-from chainrule.execute.native.numbers import Number, load, store
 from chainrule.graph import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from chainrule.execute.native.numbers import Number
 
 __all__ = ["write_copies", "write_placed", "write_scatter"]
 
@@ -29,20 +30,21 @@ def write_placed(frame: Frame, index: int) -> None:
         source, target = plan.places[seen.source], plan.places[index]
         already_there = source == target._replace(offset=target.offset + part.offset)
         if not (already_there and seen.layout.is_contiguous and part.is_contiguous):
-            itemsize = node.dtype.itemsize
             _move(
-                frame, node.dtype, (frame.base(source, itemsize), seen.layout),
-                (frame.base(target, itemsize), part),
+                frame,
+                node.dtype,
+                (frame.array(seen.source), seen.layout),
+                (frame.array(index), part),
             )
 
 
 def write_copies(frame: Frame) -> None:
     """Put outputs that could not be computed in the memory of an input there."""
-    for copy in frame.plan.copies:
-        node = frame.plan.graph.nodes[copy.node]
+    plan = frame.plan
+    for copy in plan.copies:
+        node = plan.graph.nodes[copy.node]
         at = Layout.contiguous(node.shape)
-        source = frame.base(frame.plan.places[copy.node], node.dtype.itemsize)
-        target = frame.base(copy.target, node.dtype.itemsize)
+        source, target = frame.array(copy.node), frame.array(plan.arrays[copy.target.array].index)
         _move(frame, node.dtype, (source, at), (target, at))
 
 
@@ -56,14 +58,20 @@ def write_scatter(frame: Frame, index: int) -> None:
     at = at.broadcast((*lead, *node.shape[len(places) :]))
     own = Layout.contiguous(node.shape)
     itemsize = node.dtype.itemsize
-    target, source = frame.base(plan.places[index], itemsize), frame.base(plan.places[x], itemsize)
+    target, source = frame.array(index), frame.array(x)
     with frame.nest(lead) as counters:
         start: Any = frame.integer(0)
         for axis, (holder, layout) in enumerate(places):
             start = builder.add(
                 start,
-                _checked(frame, holder, layout.broadcast(lead), counters, node.shape[axis],
-                         own.strides[axis]),
+                _checked(
+                    frame,
+                    holder,
+                    layout.broadcast(lead),
+                    counters,
+                    node.shape[axis],
+                    own.strides[axis],
+                ),
             )
         row = frame.element(target, start, itemsize)
         place = frame.place(at.offset, counters, at.strides[: len(lead)])
@@ -71,10 +79,8 @@ def write_scatter(frame: Frame, index: int) -> None:
         with frame.nest(node.shape[len(places) :]) as inner:
             to = frame.element(row, frame.place(0, inner, own.strides[len(places) :]), itemsize)
             of = frame.element(first, frame.place(0, inner, at.strides[len(lead) :]), itemsize)
-            store(
-                (load(builder, to, node.dtype) + load(builder, of, node.dtype)).astype(node.dtype),
-                to,
-            )
+            y = frame.load(to, node.dtype) + frame.load(of, node.dtype)
+            frame.store(y.astype(node.dtype), to)
 
 
 def _checked(
@@ -82,9 +88,10 @@ def _checked(
 ) -> ir.Value:
     """Return how far into the output a place is; out of range, note it and return 0."""
     dtype = frame.plan.graph.nodes[holder].dtype
-    base = frame.base(frame.plan.places[holder], dtype.itemsize)
-    address = frame.element(base, frame.place(at.offset, counters, at.strides), dtype.itemsize)
-    k: Any = load(frame.builder, address, dtype).astype(np.int64)
+    address = frame.element(
+        frame.array(holder), frame.place(at.offset, counters, at.strides), dtype.itemsize
+    )
+    k: Any = frame.load(address, dtype).astype(np.int64)
     k = np.where(k < 0, k + length, k)
     inside = np.logical_and(k >= 0, k < length)
     frame.refuse_unless(inside.value)
@@ -101,7 +108,7 @@ def _zero(frame: Frame, index: int) -> None:
         kind = ir.FunctionType(ir.VoidType(), [POINTER, BYTE, INT, ir.IntType(1)])
         fill = ir.Function(frame.module, kind, name)
     count = math.prod(node.shape) * node.dtype.itemsize
-    base = frame.base(frame.plan.places[index], node.dtype.itemsize)
+    base = frame.array(index)
     frame.builder.call(
         fill,
         [base, ir.Constant(BYTE, 0), frame.integer(count), ir.Constant(ir.IntType(1), 0)],
@@ -126,13 +133,13 @@ def _move(
         full = lengths[-1] - lengths[-1] % width if reads[-1] == writes[-1] == 1 else 0
         if full:
             with frame.count(full, width) as k:
-                y = load(frame.builder, frame.element(first, k, dtype.itemsize), dtype, width)
-                store(y, frame.element(last, k, dtype.itemsize))
+                y = frame.load(frame.element(first, k, dtype.itemsize), dtype, width)
+                frame.store(y, frame.element(last, k, dtype.itemsize))
         if full < lengths[-1]:
             with frame.count(lengths[-1], 1, full) as k:
                 a = frame.element(first, frame.place(0, [k], reads[-1:]), dtype.itemsize)
                 b = frame.element(last, frame.place(0, [k], writes[-1:]), dtype.itemsize)
-                store(load(frame.builder, a, dtype), b)
+                frame.store(frame.load(a, dtype), b)
 
 
 def _axes(a: Layout, b: Layout) -> tuple[list[int], list[int], list[int]]:

@@ -15,23 +15,16 @@ from llvmlite import ir
 
 from chainrule.execute.native import (  # noqa: F401 - they fill the tables of what is known
     arrays,
+    circular,
     errorfunction,
     exponentials,
     functions,
     logarithms,
+    quotients,
 )
 from chainrule.execute.native.elementary import add, larger, multiply, smaller
-from chainrule.execute.native.values import (
-    BOOL,
-    Exact,
-    Number,
-    constant,
-    convert,
-    literal,
-    register_type,
-    splat,
-    vector_type,
-)
+from chainrule.execute.native.literals import BOOL, literal, register_type, vector_type
+from chainrule.execute.native.values import Exact, Number, constant, convert, splat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +86,7 @@ def load_masked(
     count: ir.Value,
     align: int | None = None,
 ) -> Number:
-    """Load the first lanes, as many as an i64 says, and touch no memory for the rest, which are 0."""
+    """Load the first lanes, as many as an i64 says; the rest are 0, their memory not touched."""
     kind = memory_type(dtype, width)
     mask = first_lanes(builder, dtype, width, count).value
     function = _masked_intrinsic(builder.module, "load", kind)

@@ -1,4 +1,8 @@
-"""Matrix products: by BLAS."""
+"""Matrix products: small ones by code of their own, others by BLAS.
+
+Which way a product goes is decided in `form_of`, by its shape and where its numbers lie. The
+numbers in the rule are from ``python -m benchmarks.products``.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from llvmlite import ir
 
 from chainrule.execute.native.frame import BYTE, INT, POINTER, Frame
+from chainrule.execute.native.small import Multiplication, small_product
 
 if TYPE_CHECKING:
     import numpy as np
 
     from chainrule.graph import Layout
 
-__all__ = ["Matrices", "matrices", "write_product"]
+__all__ = ["Matrices", "form_of", "matrices", "write_product"]
+
+
+_LARGEST = {16: 2**21, 8: 2**19, 4: 2**15}
+"""Multiplications of the largest product that is not left to BLAS, by lanes; see `form_of`."""
+_FLAT = 16
+"""Numbers that each matrix of a product may have for it to be done at once."""
+_MEMORY = 2**16
+"""Bytes on the stack that a product may take."""
 
 
 class Matrices(NamedTuple):
@@ -63,14 +76,71 @@ def write_product(frame: Frame, index: int) -> None:
         layout = layout.broadcast((*lead, *layout.shape[-2:]))
         operands.append(matrices(frame, places[i].source, layout))
     result = matrices(frame, index, places[index].layout)
+    product = _multiplication(operands[0], operands[1], node.dtype)
+    form = form_of(product.turned, frame.lanes)
     with frame.nest(lead) as counters:
         a, b, c = (_address(frame, x, counters, node.dtype) for x in (*operands, result))
-        _gemm(frame, node.dtype, (*operands, result), (a, b, c))
+        if form == "blas":
+            _gemm(frame, node.dtype, (*operands, result), (a, b, c))
+        else:
+            _call(frame, product, form, (a, b, c))
 
 
-def _address(
-    frame: Frame, x: Matrices, counters: list[ir.Value], dtype: np.dtype[Any]
-) -> ir.Value:
+def form_of(x: Multiplication, lanes: int) -> str:
+    """Return how a product is computed: by a form of `small`, or by ``blas``.
+
+    Up to `_LARGEST` multiplications code of its own was never more than a tenth slower than
+    BLAS with the widest kernels, on one thread or two. A product of one row or one column reads
+    each number once, so nothing is gained by BLAS's arrangements, however large it is. Where B
+    lies by columns, the time of two forms is counted in cycles of a processor that makes two
+    multiplications of vectors in each: adding up across lanes costs two for each number of C,
+    transposing one third for each number of B.
+
+    Parameters
+    ----------
+    x
+        The product, `turned`.
+    lanes
+        How many numbers of 4 bytes a vector register holds.
+    """
+    is_direct = x.b_by_rows or x.dots
+    if x.span <= _FLAT and x.k <= _FLAT // 2:
+        return "flat"
+    if x.m * x.n * x.k > _LARGEST[lanes] and not (x.m == 1 and is_direct):
+        return "blas"
+    if x.b_by_rows:
+        return "outer"
+    width = lanes * 4 // x.dtype.itemsize
+    panels = -(-x.n // width)
+    memory = x.k * panels * width * x.dtype.itemsize
+    dots = x.m * x.n * (-(-x.k // width) / 2 + 2)
+    packed = x.m * panels * x.k / 2 + memory / 12
+    if x.dots and (dots < packed or memory > _MEMORY):
+        return "dot"
+    is_packable = (x.b[0] == 1 or x.k == 1) and memory <= _MEMORY
+    return "packed" if is_packable else "blas"
+
+
+def _multiplication(a: Matrices, b: Matrices, dtype: np.dtype[Any]) -> Multiplication:
+    """Return what is multiplied, without the stack; strides that nobody takes are 0."""
+    (m, k), n = a.shape[-2:], b.shape[-1]
+
+    def strides(x: Matrices) -> tuple[int, int]:
+        row, column = (s * (n > 1) for s, n in zip(x.strides[-2:], x.shape[-2:], strict=True))
+        return row, column
+
+    return Multiplication(dtype, m, n, k, strides(a), strides(b))
+
+
+def _call(frame: Frame, x: Multiplication, form: str, addresses: tuple[ir.Value, ...]) -> None:
+    """Call the code of a product."""
+    a, b, c = addresses
+    turned = x.turned
+    function = small_product(frame.module, turned, form, frame.lanes, masks=frame.masks)
+    frame.builder.call(function, [a, b, c] if turned is x else [b, a, c])
+
+
+def _address(frame: Frame, x: Matrices, counters: list[ir.Value], dtype: np.dtype[Any]) -> ir.Value:
     place = frame.place(x.offset, counters, x.strides[:-2])
     return frame.element(x.base, place, dtype.itemsize)
 
@@ -84,7 +154,9 @@ def _gemm(
     """Call BLAS, which stores by columns: the transposed of the product, from the transposed."""
     a, b, c = operands
     (m, k), n = a.shape[-2:], b.shape[-1]
-    function = _declared(frame.module, "chainrule_sgemm" if dtype.itemsize == 4 else "chainrule_dgemm")
+    function = _declared(
+        frame.module, "chainrule_sgemm" if dtype.itemsize == 4 else "chainrule_dgemm"
+    )
     real = ir.FloatType() if dtype.itemsize == 4 else ir.DoubleType()
     letter = {True: b"n", False: b"t"}
     frame.builder.call(

@@ -14,7 +14,6 @@ from chainrule.compile import plan
 from chainrule.execute.native.ability import able
 from chainrule.execute.native.blas import blas_threads, gemm_address
 from chainrule.execute.native.engine import load
-from chainrule.execute.native.frame import REFUSED, SPOILT, STOPPED
 from chainrule.execute.native.writing import Target, segments, text
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from chainrule.graph import Graph
 
-__all__ = ["REFUSED", "SPOILT", "STOPPED", "Desk", "NativeProgram", "host_target"]
+__all__ = ["Desk", "NativeProgram", "host_target"]
 
 _RUN = (ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
 _RUN_FREE, _RUN_HELD = ctypes.CFUNCTYPE(*_RUN), ctypes.PYFUNCTYPE(*_RUN)
@@ -49,6 +48,8 @@ class NativeProgram:
         Outputs, counted, that have to be finite: for donated outputs to be written, and after.
     target
         What to write code for, this machine if it is not said.
+    held
+        The arrays of the last inputs, which are the same in all calls and read anew in each.
 
     Attributes
     ----------
@@ -63,6 +64,7 @@ class NativeProgram:
         guards: Sequence[int] = (),
         watched: Sequence[int] = (),
         target: Target | None = None,
+        held: Sequence[Any] = (),
     ) -> None:
         self.plan = made = plan(graph, donated, guards, watched, able)
         target = target or host_target()
@@ -80,9 +82,10 @@ class NativeProgram:
         ]
         self._repeat = None if made.hosted else _REPEAT(self._library.function("repeat"))
         self._constants = {i: np.ascontiguousarray(x) for i, x in made.graph.constants.items()}
+        self.held = tuple(held)
         self._desks: list[Desk] = []
 
-    def __call__(self, *arrays: Any) -> list[Any] | None:
+    def __call__(self, arrays: Sequence[Any]) -> list[Any] | None:
         """Return the outputs for these inputs, or None where NumPy will say what is wrong."""
         desk = self._desks.pop() if self._desks else Desk(self)
         try:
@@ -97,9 +100,9 @@ class NativeProgram:
             if type(run) is int:
                 _host(self, run, desk)
                 continue
-            status = run(desk.table, desk.memory)  # type: ignore[operator]
+            status: int = run(desk.table, desk.memory)  # type: ignore[operator]
             if status:
-                return int(status)
+                return status
         return 0
 
     def repeat(self, desk: Desk, advances: Any, count: int) -> tuple[int, int]:
@@ -141,37 +144,54 @@ class Desk:
         self.table = self.addresses.ctypes.data
         self.memory = self._work.ctypes.data + start
         self._small: list[Any] = []
-        self._inputs: list[tuple[int, Any, Any]] = []
+        self._inputs: list[Any] = []
+        self._gapped: list[tuple[Any, Any]] = []
         self._outputs: list[tuple[int, Any, Any]] = []
+        self._last: list[Any] = [None] * len(plan.arrays)
+        given = len(graph.inputs) - len(program.held)
         for k, (kind, index) in enumerate(plan.arrays):
             if kind == "constant":
                 self.addresses[k] = program._constants[index].ctypes.data
-                continue
-            node = graph.nodes[index if kind == "input" else graph.outputs[index]]
-            own = None
-            if math.prod(node.shape) * node.dtype.itemsize <= _SMALL:
-                own = np.zeros(node.shape, node.dtype)
-                self.addresses[k] = own.ctypes.data
-            if kind == "input":
-                self._inputs.append((k, own, node))
-            elif index < plan.results:
-                self._outputs.append((k, own, node))
-            elif own is not None:
-                self._small.append(own)
-        self._last: list[Any] = [None] * len(plan.arrays)
+            elif kind == "input" and k >= given:
+                self._hold(k, program.held[k - given])
+            else:
+                self._add(k, kind, index)
+        self._has_large = any(own is None for _, own, _ in self._outputs)
+
+    def _hold(self, k: int, x: Any) -> None:
+        """Read an array where it is in each run, or copy it in each where it has gaps."""
+        self.put(k, x)
+        if self._last[k] is not x:
+            self._gapped.append((self._last[k], x))
+
+    def _add(self, k: int, kind: str, index: int) -> None:
+        """Note an input or output, with an array of the desk's own where it is small."""
+        plan = self.program.plan
+        node = plan.graph.nodes[index if kind == "input" else plan.graph.outputs[index]]
+        own = None
+        if math.prod(node.shape) * node.dtype.itemsize <= _SMALL:
+            own = np.zeros(node.shape, node.dtype)
+            self.addresses[k] = own.ctypes.data
+        if kind == "input":
+            self._inputs.append(own)
+        elif index < plan.results:
+            self._outputs.append((k, own, node))
+        else:
+            self._small.append(own)
 
     def give(self, arrays: Sequence[Any]) -> None:
         """Put arrays where the code reads them."""
-        last = self._last
-        for (k, own, _), x in zip(self._inputs, arrays, strict=True):
+        for k, own in enumerate(self._inputs):
             if own is not None:
-                own[...] = x
-            elif x is not last[k]:
-                self.put(k, x)
+                own[...] = arrays[k]
+            elif arrays[k] is not self._last[k]:
+                self.put(k, arrays[k])
+        for copy, x in self._gapped:
+            copy[...] = x
 
     def put(self, k: int, x: Any) -> None:
         """Let the code read, or write, an array where it is; it is held until the next one."""
-        x = np.ascontiguousarray(x)
+        x = np.ascontiguousarray(x) if x.ndim else x
         self.addresses[k] = x.ctypes.data
         self._last[k] = x
 
@@ -180,27 +200,30 @@ class Desk:
 
         The arrays are contiguous, and stay what they are as long as the desk is used.
         """
-        for (k, _, _), x in zip(self._inputs, arrays, strict=True):
+        for k, x in enumerate(arrays):
             self.put(k, x)
         for (k, _, _), x in zip(self._outputs, outputs, strict=True):
             self.put(k, x)
 
     def run(self) -> int:
         """Run the program on what lies here."""
-        for k, own, node in self._outputs:
-            if own is None:
-                self.put(k, np.empty(node.shape, node.dtype))
+        if self._has_large:
+            for k, own, node in self._outputs:
+                if own is None:
+                    self.put(k, np.empty(node.shape, node.dtype))
         return self.program.run(self)
 
     def results(self) -> list[Any]:
         """Return the outputs of the last run, as arrays of the caller's."""
+        if not self._has_large:
+            return [own.copy() if own.ndim else own[()] for _, own, _ in self._outputs]
         results = []
-        for k, own, node in self._outputs:
+        for k, own, _ in self._outputs:
             if own is None:
                 results.append(self._last[k])
                 self._last[k] = None
             else:
-                results.append(own.copy() if node.shape else own[()])
+                results.append(own.copy() if own.ndim else own[()])
         return results
 
 

@@ -10,17 +10,25 @@ What NumPy decides (which dtype a mixture gets) is asked of NumPy; what no instr
 from __future__ import annotations
 
 import functools
-import struct
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import numpy as np
 from llvmlite import ir
 
+from chainrule.execute.native.literals import (
+    BOOL,
+    TYPES,
+    Literal,
+    cast,
+    literal,
+    register_type,
+    vector_type,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "BOOL",
     "FUNCTIONS",
     "SPECIAL",
     "UFUNCS",
@@ -30,10 +38,7 @@ __all__ = [
     "constant",
     "convert",
     "entered_together",
-    "literal",
-    "register_type",
     "splat",
-    "vector_type",
 ]
 
 UFUNCS: dict[Any, Callable[..., Number]] = {}
@@ -44,15 +49,6 @@ SPECIAL: dict[str, Callable[..., Number]] = {}
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 """What emits a function of NumPy, or a ufunc composed of others, with its arguments as given."""
-
-BOOL = np.dtype(np.bool_)
-
-_TYPES: dict[np.dtype[Any], ir.Type] = {
-    BOOL: ir.IntType(1),
-    **{np.dtype(f"{s}{n}"): ir.IntType(8 * n) for s in "iu" for n in (1, 2, 4, 8)},
-    np.dtype(np.float32): ir.FloatType(),
-    np.dtype(np.float64): ir.DoubleType(),
-}
 
 
 class Number:
@@ -121,7 +117,7 @@ class Number:
         """Emit a ufunc; what is not known here is NumPy's to refuse."""
         if method != "__call__" or options:
             return NotImplemented
-        return call_ufunc(ufunc, inputs)
+        return _emitted(ufunc, inputs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
         """Emit a function of NumPy that is known here; another is NumPy's to refuse."""
@@ -156,7 +152,7 @@ class Number:
 
     def clip(self, min: Any = None, max: Any = None) -> Any:  # noqa: A002 - NumPy's words
         """Return the number between two bounds."""
-        return np.clip(self, min, max)  # type: ignore[call-overload]
+        return np.clip(self, min, max)
 
     def __bool__(self) -> NoReturn:
         raise _no_value("branched on: np.where(x > 0, a, b) says `a if x > 0 else b`")
@@ -294,8 +290,13 @@ class Exact(Number):
     flags: ClassVar[tuple[str, ...]] = ()
 
 
-def call_ufunc(ufunc: Any, inputs: tuple[Any, ...]) -> Any:
+def call_ufunc(ufunc: Any, inputs: tuple[Any, ...]) -> Number:
     """Emit a ufunc on numbers, and on scalars of Python's and NumPy's beside them."""
+    number: Number = _emitted(ufunc, inputs)
+    return number
+
+
+def _emitted(ufunc: Any, inputs: tuple[Any, ...]) -> Any:
     emit = UFUNCS.get(ufunc) or SPECIAL.get(_name_in_scipy(ufunc))
     if emit is None:
         composition = FUNCTIONS.get(ufunc) or FUNCTIONS.get(_name_in_scipy(ufunc))
@@ -331,7 +332,7 @@ def _kind(x: Any) -> Any:
 def _loop(ufunc: Any, kinds: tuple[Any, ...]) -> tuple[np.dtype[Any], ...]:
     """Return the dtypes by which NumPy would compute, or raise its TypeError."""
     dtypes = ufunc.resolve_dtypes((*kinds, *[None] * ufunc.nout))
-    unknown = [dtype for dtype in dtypes if dtype not in _TYPES]
+    unknown = [dtype for dtype in dtypes if dtype not in TYPES]
     if unknown:
         raise TypeError(f"{ufunc.__name__} computes in {unknown[0]} here, which no kernel does")
     return tuple(dtypes)
@@ -350,7 +351,7 @@ def entered_together(xs: tuple[Any, ...], beside: tuple[Any, ...] = ()) -> list[
     """Return operands as numbers of their common dtype, as wide as what stands beside them."""
     kinds = [_kind(x) for x in xs]
     dtype = np.result_type(*[kind(0) if kind in {int, float} else kind for kind in kinds])
-    if dtype not in _TYPES:
+    if dtype not in TYPES:
         raise TypeError(f"the common dtype is {dtype} here, which no kernel computes in")
     numbers = [x for x in (*xs, *beside) if isinstance(x, Number)]
     width = max([x.width for x in numbers])
@@ -361,48 +362,7 @@ def _no_value(what: str) -> TypeError:
     return TypeError(f"a number of a kernel has no value while code is generated: it was {what}")
 
 
-# -------------------------------------------------------------------------- types and constants
-
-
-def register_type(dtype: np.dtype[Any], width: int = 1) -> ir.Type:
-    """Return LLVM's type for lanes of a dtype in a register."""
-    return _TYPES[dtype] if width == 1 else vector_type(_TYPES[dtype], width)
-
-
-@functools.cache
-def vector_type(element: ir.Type, width: int) -> ir.Type:
-    """Return LLVM's type for a vector; the same object each time, because it keeps its text."""
-    return ir.VectorType(element, width)
-
-
-class _Literal(ir.Constant):  # type: ignore[misc]
-    """A constant that is the same in all lanes, said once however many there are."""
-
-    def __init__(self, kind: ir.Type, text: str, number: Any) -> None:
-        self.type = kind
-        self.constant = number
-        self.text = text
-        self.number = number
-
-    def _get_reference(self) -> str:
-        return self.text
-
-
-def literal(x: Any, dtype: np.dtype[Any], width: int = 1) -> ir.Constant:
-    """Return the LLVM constant for a Python scalar, in one lane or in all of a vector."""
-    element = _TYPES[dtype]
-    if dtype.kind == "f":
-        x = float(dtype.type(x))
-        text = f"0x{struct.unpack('<Q', struct.pack('<d', x))[0]:016x}"
-    else:
-        x = bool(x) if dtype == BOOL else int(x)
-        text = str(x).lower()
-        limits = None if dtype == BOOL else np.iinfo(dtype)
-        if limits is not None and not limits.min <= x <= limits.max:
-            raise TypeError(f"{x} is out of bounds for {dtype}")
-    if width == 1:
-        return _Literal(element, text, x)
-    return _Literal(vector_type(element, width), f"splat ({element} {text})", x)
+# -------------------------------------------------------------------------- constants
 
 
 def constant(builder: ir.IRBuilder, x: Any, dtype: np.dtype[Any]) -> Number:
@@ -416,7 +376,7 @@ def splat(x: Number, width: int) -> Number:
         return x
     if x.width != 1:
         raise TypeError(f"lanes do not fit: {x.width} and {width}")
-    if isinstance(x.value, _Literal):
+    if isinstance(x.value, Literal):
         value = literal(x.value.number, x.dtype, width)
     else:
         vector = register_type(x.dtype, width)
@@ -434,46 +394,8 @@ def convert(x: Number, dtype: np.dtype[Any]) -> Number:
     """Return a number in another dtype, as NumPy's casts on this machine make it."""
     if x.dtype == dtype:
         return x
-    if dtype not in _TYPES:
+    if dtype not in TYPES:
         raise TypeError(f"no kernel computes in {dtype}")
-    if isinstance(x.value, _Literal) and not (x.dtype.kind == "f" and dtype.kind in "iu"):
+    if isinstance(x.value, Literal) and not (x.dtype.kind == "f" and dtype.kind in "iu"):
         return x.like(literal(x.value.number, dtype, x.width), dtype)
-    return x.like(_conversion(x, dtype), dtype)
-
-
-def _conversion(x: Number, dtype: np.dtype[Any]) -> ir.Value:
-    builder, value, target = x.builder, x.value, register_type(dtype, x.width)
-    if dtype == BOOL:
-        zero = literal(0, x.dtype, x.width)
-        if x.dtype.kind == "f":
-            return builder.fcmp_unordered("!=", value, zero)
-        return builder.icmp_unsigned("!=", value, zero)
-    if dtype.kind == "f":
-        if x.dtype.kind == "f":
-            return (builder.fpext if dtype.itemsize > 4 else builder.fptrunc)(value, target)
-        return (builder.sitofp if x.dtype.kind == "i" else builder.uitofp)(value, target)
-    if x.dtype.kind == "f":
-        return _truncated(x, dtype, target)
-    if x.dtype != BOOL and dtype.itemsize <= x.dtype.itemsize:
-        return value if dtype.itemsize == x.dtype.itemsize else builder.trunc(value, target)
-    return (builder.sext if x.dtype.kind == "i" else builder.zext)(value, target)
-
-
-def _truncated(x: Number, dtype: np.dtype[Any], target: ir.Type) -> ir.Value:
-    """Return a float without its fraction.
-
-    What does not fit is undefined in C and poison in LLVM. Frozen, it is whatever the machine
-    says, as it is in NumPy; small types go through a wider one, again as in NumPy.
-    """
-    if dtype.kind == "u" and dtype.itemsize == 8:
-        return frozen(x.builder, x.builder.fptoui(x.value, target))
-    wide = np.dtype(np.int32 if dtype.itemsize < 4 or dtype == np.int32 else np.int64)
-    value = frozen(x.builder, x.builder.fptosi(x.value, register_type(wide, x.width)))
-    return value if wide.itemsize == dtype.itemsize else x.builder.trunc(value, target)
-
-
-def frozen(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
-    """Return a value that is not poison, by an instruction that llvmlite has no method for."""
-    instruction = ir.instructions.Instruction(builder.block, value.type, "freeze", [value])
-    builder._insert(instruction)  # noqa: SLF001
-    return instruction
+    return x.like(cast(x.builder, x.value, (x.dtype, dtype), x.width), dtype)

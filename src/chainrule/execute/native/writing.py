@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from llvmlite import ir
 
-from chainrule.execute.native.frame import INT, POINTER, SPOILT, STOPPED, Frame
+from chainrule.execute.answers import SPOILT, STOPPED
+from chainrule.execute.native.frame import INT, POINTER, Frame
 from chainrule.execute.native.loops import write_loop
 from chainrule.execute.native.moves import write_copies, write_placed, write_scatter
 from chainrule.execute.native.products import write_product
@@ -29,10 +30,13 @@ class Target(NamedTuple):
         How many numbers of 4 bytes a vector register holds.
     masks
         Whether the machine loads and stores the first lanes of a vector by themselves.
+    checked
+        Whether every address is held against the array that it belongs to before it is used.
     """
 
     lanes: int
     masks: bool
+    checked: bool = False
 
 
 def segments(plan: Plan) -> list[list[Step]]:
@@ -55,7 +59,7 @@ def text(plan: Plan, target: Target) -> str:
         is_last = k == len(runs) - 1
         if steps and steps[0].kind == "host":
             continue
-        frame = Frame(plan, module, f"run{k}", target.lanes, masks=target.masks)
+        frame = Frame(plan, module, f"run{k}", target.lanes, masks=target.masks, checked=target.checked)
         for step in steps:
             if step.stage and not checked:
                 _write_checks(frame)
