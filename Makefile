@@ -40,8 +40,8 @@ coverage: .venv/stamp ## Run the tests and hold the branch coverage of graph, op
 slow: .venv/stamp ## Run the tests that take long
 	@$(PYTEST) -m slow $(ARGS)
 
-bench: .venv/stamp ## Time what is promised, in turn with its peers
-	@$(BIN)/python -m benchmarks $(ARGS)
+bench: .venv-bench/stamp ## Time what is promised, in turn with its peers (an environment of its own)
+	@.venv-bench/bin/python -m benchmarks $(ARGS)
 
 peers: .venv-peers/stamp ## Compare every op with PyTorch and HIPS autograd (an environment of its own)
 	@.venv-peers/bin/python -m pytest --quiet peers $(ARGS)
@@ -66,12 +66,16 @@ clean: ## Remove the environments and everything that was built
 
 .venv/stamp: $(ENVIRONMENT_SOURCES)
 	@python=$$(tools/find_python.sh "$(PYTHON)") && \
-	    "$$python" tools/make_environment.py .venv test,lint,docs,bench
+	    "$$python" tools/make_environment.py .venv test,lint,docs
 
 # PyTorch at its pinned release, for the Python that its wheel was chosen for.
 .venv-peers/stamp: $(ENVIRONMENT_SOURCES)
 	@python=$$(tools/find_python.sh "$(or $(PYTHON),python3.11)") && \
 	    "$$python" tools/make_environment.py .venv-peers test,peers
+
+.venv-bench/stamp: $(ENVIRONMENT_SOURCES)
+	@python=$$(tools/find_python.sh "$(or $(PYTHON),python3.11)") && \
+	    "$$python" tools/make_environment.py .venv-bench bench
 
 .venv-oldest/stamp: $(ENVIRONMENT_SOURCES)
 	@python=$$(tools/find_python.sh "$(or $(PYTHON),python3.11)") && \

@@ -6,12 +6,19 @@ it in NumPy, with 32 examples of 64 numbers in float64.
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
 import autograd
 import autograd.numpy as autograd_numpy
 import numpy as np
 
 import chainrule
-from benchmarks.harness import Comparison, compare, store
+from benchmarks.harness import Comparison, compare
+from benchmarks.report import store
+
+if TYPE_CHECKING:
+    from benchmarks.options import Options
 
 N, D, H, C = 32, 64, 64, 10
 
@@ -30,7 +37,7 @@ def network(xp, X, y):
     return loss
 
 
-def measure() -> list[Comparison]:
+def measure(rounds: int) -> list[Comparison]:
     """Time one gradient by all four parameters against HIPS autograd."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(N, D)), rng.integers(0, C, N)
@@ -50,13 +57,15 @@ def measure() -> list[Comparison]:
             lambda: ours(*parameters),
             "HIPS autograd",
             lambda: theirs(*parameters),
+            rounds,
         )
     ]
 
 
-def main() -> None:
+def main(options: Options) -> None:
     """Measure, print and store."""
-    comparisons = measure()
+    comparisons = measure(options.times(101))
     for comparison in comparisons:
         print(comparison)
-    store("walk", comparisons, ("chainrule", "numpy", "autograd"))
+    if not options.quick:
+        store("walk", {"comparisons": [asdict(comparison) for comparison in comparisons]})

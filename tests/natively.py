@@ -53,7 +53,7 @@ def largest(numbers: Any) -> float:
     return max((float(np.max(x[np.isfinite(x)], initial=0.0)) for x in sizes), default=0.0)
 
 
-def agree(found: Any, wanted: Any, exact: Any, scale: float) -> None:
+def agree(found: Any, wanted: Any, exact: Any, scale: float, dtype: Any = np.float64) -> None:
     """Require of each result that it is as near to the exact one as NumPy's.
 
     Parameters
@@ -64,13 +64,16 @@ def agree(found: Any, wanted: Any, exact: Any, scale: float) -> None:
         The same computation in double precision.
     scale
         The largest number that came up: one unit in its last place is no error.
+    dtype
+        The least precise of what came up.
     """
     assert len(found) == len(wanted)
     for k, (a, b, c) in enumerate(zip(found, wanted, exact, strict=True)):
-        _agree(np.asarray(a), np.asarray(b), np.asarray(c), scale, f"output {k}")
+        _agree(np.asarray(a), np.asarray(b), np.asarray(c), scale, (dtype, f"output {k}"))
 
 
-def _agree(a: Any, b: Any, c: Any, scale: float, what: str) -> None:
+def _agree(a: Any, b: Any, c: Any, scale: float, run: tuple[Any, str]) -> None:
+    dtype, what = run
     assert (a.shape, a.dtype) == (b.shape, b.dtype), what
     if a.dtype.kind != "f":
         np.testing.assert_array_equal(a, b, what)
@@ -78,78 +81,101 @@ def _agree(a: Any, b: Any, c: Any, scale: float, what: str) -> None:
     np.testing.assert_array_equal(np.isnan(a), np.isnan(b), what)
     np.testing.assert_array_equal(np.where(np.isinf(a), a, 0), np.where(np.isinf(b), b, 0), what)
     fine = np.isfinite(a) & np.isfinite(b) & np.isfinite(c)
-    unit = float(np.finfo(a.dtype).eps) * scale
-    is_double = a.dtype == np.float64
     a, b, c = (np.where(fine, x, 0).astype(float) for x in (a, b, c))
     own = float(np.max(np.abs(b - c), initial=0.0))
     off = float(np.max(np.abs(a - c), initial=0.0))
     size = float(np.max(np.abs(b), initial=0.0))
-    limit = unit + (1e-12 * size if is_double else 4 * own)
+    unit = float(np.finfo(dtype).eps) * max(scale, size)
+    limit = unit + (1e-12 * size if dtype == np.float64 else 4 * own)
     assert off <= limit, f"{what}: off by {off}, NumPy by {own}; {size} of {scale} is the largest"
 
 
 def check_plan(plan: Any) -> None:
-    """Follow a plan and require that every step reads what was meant for it.
+    """Follow a plan and require that every step reads what was meant for it, where it is."""
+    for seen in plan.grouping.places:
+        reach = [(n - 1) * s for n, s in zip(*seen.layout[1:], strict=True)]
+        first = seen.layout.offset + sum(min(far, 0) for far in reach)
+        last = seen.layout.offset + sum(max(far, 0) for far in reach)
+        assert 0 <= first <= last < math.prod(plan.graph.nodes[seen.source].shape)
+    memory = _Memory(plan)
+    for step in plan.steps:
+        memory.follow(step)
+    memory.end()
 
-    Every byte knows which node was written to it last, and is where its array is.
-    """
-    graph, places = plan.graph, plan.grouping.places
-    memory = {("work", 0): np.full(plan.work, -1)}
-    for k, (kind, index) in enumerate(plan.arrays):
-        node = graph.nodes[graph.outputs[index] if kind == "output" else index]
-        size = math.prod(node.shape) * node.dtype.itemsize
-        memory[kind, k] = np.full(size, -1 if kind == "output" else index)
 
-    def owners(index: int) -> Any:
-        place, node = plan.places[index], graph.nodes[index]
+class _Memory:
+    """Every byte that a plan uses, and which node was written to it last."""
+
+    def __init__(self, plan: Any) -> None:
+        self.plan, self.graph = plan, plan.graph
+        self.bytes = {("work", 0): np.full(plan.work, -1)}
+        self.within: dict[int, int] = {}  # what was computed in the array that it is placed in
+        for k, (kind, index) in enumerate(plan.arrays):
+            node = self.graph.nodes[self.graph.outputs[index] if kind == "output" else index]
+            size = math.prod(node.shape) * node.dtype.itemsize
+            self.bytes[kind, k] = np.full(size, -1 if kind == "output" else index)
+
+    def of(self, index: int) -> Any:
+        """Return the bytes of a node."""
+        place, node = self.plan.places[index], self.graph.nodes[index]
         start = place.offset * node.dtype.itemsize
         size = math.prod(node.shape) * node.dtype.itemsize
-        whole = memory[place.kind, place.array]
+        whole = self.bytes[place.kind, place.array]
         assert 0 <= start <= start + size <= len(whole), f"%{index} is outside"
         return whole[start : start + size]
 
-    for seen in places:
-        last = sum((n - 1) * max(s, 0) for n, s in zip(*seen.layout[1:], strict=True))
-        first = sum((n - 1) * min(s, 0) for n, s in zip(*seen.layout[1:], strict=True))
-        size = math.prod(graph.nodes[seen.source].shape)
-        assert 0 <= seen.layout.offset + first <= seen.layout.offset + last < size
-    within: dict[int, int] = {}  # what was computed in the array that it is placed in
-
-    def holds(index: int) -> bool:
-        found = set(owners(index))
-        while found != {index} and index in within:
-            index = within[index]
+    def holds(self, index: int) -> bool:
+        """Return whether the numbers of a node are there."""
+        found = set(self.of(index))
+        while found != {index} and index in self.within:
+            index = self.within[index]
         return found == {index}
 
-    for step in plan.steps:
+    def follow(self, step: Any) -> None:
+        """Read and write what a step does."""
         for source in step.reads:
-            assert holds(source), f"{step.kind} {step.nodes} misses %{source}"
+            assert self.holds(source), f"{step.kind} {step.nodes} misses %{source}"
         for index in step.nodes:
-            if plan.stored(index):
-                assert plan.places[index].kind != "input" or step.stage, f"%{index} is early"
-                before = set(owners(index)) & step.reads
-                assert step.kind == "placed" or all(
-                    plan.places[i] == plan.places[index] for i in before
-                ), f"%{index} is written over {before}"
-                within.update(dict.fromkeys(before if step.kind == "placed" else (), index))
-                owners(index)[...] = index
-            if index in plan.temporaries:
-                start = plan.temporaries[index]
-                row = step.loop.space[-1] * graph.nodes[index].dtype.itemsize
-                kept = memory["work", 0][start : start + row]
-                assert len(kept) == row
-                assert not set(kept) & {*step.nodes, *step.reads}, f"%{index} is kept over another"
-                kept[...] = -2
-    for copy in plan.copies:
-        assert holds(copy.node), f"%{copy.node} is gone before it is copied"
-        memory[copy.target.kind, copy.target.array][...] = copy.node
-    for k, index in enumerate(graph.outputs):
-        copied = [c.target for c in plan.copies if c.node == index]
-        place = copied[0] if copied else plan.places[index]
-        assert np.all(memory[place.kind, place.array] == index), f"output {k} is lost"
+            if self.plan.stored(index):
+                self.write(index, step)
+            if index in self.plan.temporaries:
+                self.keep(index, step)
+
+    def write(self, index: int, step: Any) -> None:
+        """Write a node where nothing is, or where the step has no more readers."""
+        assert self.plan.places[index].kind != "input" or step.stage, f"%{index} is early"
+        over = set(self.of(index)) & step.reads
+        if step.kind == "placed":
+            self.within.update(dict.fromkeys(over, index))
+        elif over:
+            assert all(self.plan.places[i] == self.plan.places[index] for i in over)
+            at = (step.loop.times[index], index)
+            for node in step.nodes:
+                read = {r.source for r in self.plan.grouping.readings(node)}
+                assert not read & over or (step.loop.times[node], node) <= at, f"%{node} is late"
+        self.of(index)[...] = index
+
+    def keep(self, index: int, step: Any) -> None:
+        """Keep a row of a node's numbers for another pass."""
+        start = self.plan.temporaries[index]
+        size = step.loop.space[-1] * self.graph.nodes[index].dtype.itemsize
+        row = self.bytes["work", 0][start : start + size]
+        assert len(row) == size
+        assert not set(row) & {*step.nodes, *step.reads}, f"%{index} is kept over another"
+        row[...] = -2
+
+    def end(self) -> None:
+        """Copy what has to be copied, and look at all outputs."""
+        copied = {}
+        for copy in self.plan.copies:
+            assert self.holds(copy.node), f"%{copy.node} is gone before it is copied"
+            self.bytes[copy.target.kind, copy.target.array][...] = copy.node
+            copied[copy.node] = copy.target
+        for k, index in enumerate(self.graph.outputs):
+            place = copied.get(index, self.plan.places[index])
+            assert np.all(self.bytes[place.kind, place.array] == index), f"output {k} is lost"
 
 
 def host_steps(plan: Any) -> set[str]:
     """Return the names of the ops that NumPy computes."""
     return {plan.graph.nodes[i].op.name for i in plan.hosted}
-

@@ -52,9 +52,7 @@ FOLDS = [
     lambda x, axis, keepdims: np.prod(np.cos(x / 8), axis=axis, keepdims=keepdims),
     lambda x, axis, keepdims: ops.logsumexp(x, axis=axis, keepdims=keepdims),
     lambda x, axis, keepdims: np.var(x, axis=axis, keepdims=keepdims),
-    lambda x, axis, keepdims: np.astype(
-        np.sum(x > 0.1, axis=axis, keepdims=keepdims), x.dtype
-    ),
+    lambda x, axis, keepdims: np.astype(np.sum(x > 0.1, axis=axis, keepdims=keepdims), x.dtype),
     lambda x, axis, keepdims: np.where(np.any(x > 1, axis=axis, keepdims=keepdims), 1.5, -0.5),
 ]
 
@@ -74,12 +72,12 @@ class Course(NamedTuple):
     steps: tuple[tuple[int, int, int, int], ...]
 
 
-_shape = st.lists(st.sampled_from(LENGTHS), min_size=1, max_size=3).map(tuple).filter(
-    lambda shape: math.prod(shape) <= MOST
+_shape = (
+    st.lists(st.sampled_from(LENGTHS), min_size=1, max_size=3)
+    .map(tuple)
+    .filter(lambda shape: math.prod(shape) <= MOST)
 )
-_step = st.tuples(
-    st.integers(0, 15), st.integers(0, 7), st.integers(0, 7), st.integers(0, 10**6)
-)
+_step = st.tuples(st.integers(0, 15), st.integers(0, 7), st.integers(0, 7), st.integers(0, 10**6))
 courses = st.builds(
     Course,
     st.lists(_shape, min_size=2, max_size=3).map(tuple),
@@ -164,7 +162,9 @@ def _normalised(x: Any, z: Any, at: Any, rng: Any) -> Any:
     if kind == 1:
         return ops.log_softmax(x, axis=axis)
     if kind == 2:
-        return (x - np.mean(x, axis=axis, keepdims=True)) / (1 + np.std(x + 0.1, axis=axis, keepdims=True))
+        return (x - np.mean(x, axis=axis, keepdims=True)) / (
+            1 + np.std(x + 0.1, axis=axis, keepdims=True)
+        )
     return np.cumsum(x, axis=axis)
 
 
@@ -179,13 +179,16 @@ def _sliced(x: Any, z: Any, at: Any, rng: Any) -> Any:
     for n in x.shape:
         start, step = int(rng.integers(n)), int(rng.choice([-3, -2, -1, 1, 2, 3]))
         whole = slice(None, None, step)
-        part = slice(start, None, step) if step > 0 else slice(start, None, step)
-        index.append([whole, part, slice(None)][rng.integers(3)])
+        index.append([whole, slice(start, None, step), slice(None)][rng.integers(3)])
     if rng.integers(3) == 0:
         index[0] = int(rng.integers(-x.shape[0], x.shape[0]))
     if rng.integers(3) == 0:
         index.insert(int(rng.integers(len(index) + 1)), None)
-    return x[tuple(index)] if sum(i is not None and not isinstance(i, int) for i in index) < 4 else None
+    return (
+        x[tuple(index)]
+        if sum(i is not None and not isinstance(i, int) for i in index) < 4
+        else None
+    )
 
 
 def _reshaped(x: Any, z: Any, at: Any, rng: Any) -> Any:
@@ -260,7 +263,13 @@ def _widened(x: Any, z: Any, at: Any, rng: Any) -> Any:
     lengths = [int(rng.integers(1, 20)) if n == 1 else n for n in x.shape]
     if len(lengths) < 3 and rng.integers(2):
         lengths.insert(0, int(rng.integers(1, 5)))
-    return np.broadcast_to(x, lengths) if rng.integers(2) else np.repeat(x, 2, axis=-1) if x.ndim else x
+    return (
+        np.broadcast_to(x, lengths)
+        if rng.integers(2)
+        else np.repeat(x, 2, axis=-1)
+        if x.ndim
+        else x
+    )
 
 
 def _counted(x: Any, z: Any, at: Any, rng: Any) -> Any:

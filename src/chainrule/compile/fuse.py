@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Grouping", "Loop", "Reading", "Refusal", "group", "strides_over"]
 
-_MOST_PASSES = 4
+_MOST_PASSES = 6
 _MOST_ARRAYS = 24
 """Arrays that one loop may walk; with more, their addresses no longer fit into registers."""
 
@@ -114,6 +114,7 @@ class Grouping:
         self.step_of: dict[int, int] = {}
         self.steps: dict[int, Loop | int] = {}
         self.before: dict[int, int] = {}
+        self.after: dict[int, int] = {}
         self._readings: dict[int, list[Reading]] = {}
         self._spaces: dict[int, tuple[int, ...]] = {}
         for index, node in enumerate(graph.nodes):
@@ -121,6 +122,9 @@ class Grouping:
                 continue
             self.step_of[index] = index
             self.before[index] = self._all_before(index)
+            self.after[index] = 0
+            for other in _bits(self.before[index]):
+                self.after[other] |= 1 << index
             if is_loop(node) and able(graph, index):
                 self._spaces[index] = _without_ones(self._walked_shape(index))
                 self._readings[index] = [self._reading(index, k) for k in range(len(node.inputs))]
@@ -233,11 +237,7 @@ class Grouping:
 
     def _between(self, a: int, b: int) -> Iterator[int]:
         """Yield the steps that have to run between two."""
-        for one, other in ((a, b), (b, a)):
-            rest = self.before[other] & ~(1 << one)
-            for x in _bits(rest):
-                if self.before[x] >> one & 1:
-                    yield x
+        yield from _bits(self.after[a] & self.before[b] | self.after[b] & self.before[a])
 
     def _joined(self, a: Loop, b: Loop) -> Loop | None:
         """Return the loop of both, its times unsaid; None where their spaces differ."""
@@ -257,11 +257,13 @@ class Grouping:
         for index in loop.nodes:
             self.step_of[index] = a
         both = 1 << a | 1 << b
-        own = (self.before[a] | self.before.pop(b)) & ~both
-        self.before[a] = own
-        for step, before in self.before.items():
-            if before & both:
-                self.before[step] = (before & ~(1 << b)) | 1 << a | own
+        earlier = (self.before[a] | self.before.pop(b)) & ~both
+        later = (self.after[a] | self.after.pop(b)) & ~both
+        self.before[a], self.after[a] = earlier, later
+        for step in _bits(later):
+            self.before[step] = (self.before[step] & ~(1 << b)) | 1 << a | earlier
+        for step in _bits(earlier):
+            self.after[step] = (self.after[step] & ~(1 << b)) | 1 << a | later
 
     def _schedule(self, loop: Loop) -> Refusal | None:
         """Say when each node of a loop is computed, or return why that is not possible."""
@@ -320,7 +322,7 @@ def group(
     kept = {grouping.places[i].source for i in graph.outputs}
     others = [i for i in grouping.step_of if grouping.loop(i) is None]
     kept |= {grouping.places[i].source for k in others for i in graph.nodes[k].inputs}
-    for together in (True, False):
+    for together in (True, False, True):
         for source, nodes in sorted(readers.items(), reverse=together):
             steps = {grouping.step_of[index] for index in nodes}
             if source in grouping.step_of and (

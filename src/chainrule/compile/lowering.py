@@ -58,6 +58,7 @@ def lowered(graph: Graph) -> Lowered:
         graph = _passed(graph, _by_parts)
     graph = _passed(simplify(graph), _without_idle_folds)
     graph = simplify(_passed(graph, _Products(graph)))
+    graph.outputs[results:] = [i for i in graph.outputs[results:] if not _is_true(graph, i)]
     return Lowered(_with_own_outputs(_passed(graph, _moved)), results)
 
 
@@ -104,6 +105,11 @@ def _passed(graph: Graph, rewrite: Any) -> Graph:
     tracer.graph.outputs = [x.index for x in outputs]
     tracer.close()
     return tracer.graph
+
+
+def _is_true(graph: Graph, index: int) -> bool:
+    """Return whether what has to hold is known to."""
+    return bool(graph.constants.get(index, False))
 
 
 def _is_composite(node: Node) -> bool:

@@ -18,6 +18,7 @@ from chainrule.compile.explain import explain
 from chainrule.compile.fuse import Loop, group
 from chainrule.compile.lowering import lowered
 from chainrule.compile.memory import Place, WorkMemory
+from chainrule.errors import ChainruleError
 from chainrule.graph import Fold, Layout, Placed, Product, Scattered
 
 if TYPE_CHECKING:
@@ -142,8 +143,11 @@ class Plan:
     @property
     def key(self) -> str:
         """What the code of the plan depends on, as text."""
+        constants = self.graph.constants
+        # the text of a graph has no number for infinities and NaN, and code has scalars within it
+        scalars = {i: x.tobytes() for i, x in constants.items() if not self.graph.nodes[i].shape}
         parts = (dict(self.donated), self.guards, self.watched, self.results, self.hosted)
-        return f"{self.graph}|{parts}"
+        return f"{self.graph}|{parts}|{scalars}"
 
     def __str__(self) -> str:
         """Return what runs, step by step, as `explain` says it."""
@@ -178,6 +182,8 @@ def plan(
         matrix products of its type; NumPy does what it cannot.
     """
     low, results = lowered(graph)
+    if any(0 in node.shape for node in low.nodes):
+        raise ChainruleError("a loop begins before it looks for its end: no array may be empty")
     donated = dict(donated or {})
     stages = _stages(low, results, donated, guards)
     grouping = group(low, stages, able)

@@ -99,7 +99,11 @@ class Repeated:
         if self._native is None:
             return self._by_numpy(inputs, outputs, count)
         self._desk.bind(inputs, outputs)
-        done, answer = self._native.repeat(self._desk, self._advances, count)
+        if count == 1:
+            answer = self._native.run(self._desk)
+            done = 0 if answer else 1
+        else:
+            done, answer = self._native.repeat(self._desk, self._advances, count)
         if answer == REFUSED:
             self._program(*self._at(inputs, done))  # which says what is wrong
         return done, answer

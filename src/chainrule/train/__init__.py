@@ -12,6 +12,7 @@ from chainrule.train.optimisers import SGD, Lion, Optimiser, OptimiserState
 from chainrule.train.rates import PlateauState, ReduceOnPlateau, WarmUp, rate_at
 from chainrule.train.schedules import Constant, Cosine, OneCycle, Step
 from chainrule.train.session import EarlyStopping
+from chainrule.train.trainer import Trainer
 
 __all__ = [
     "EMA",
@@ -34,6 +35,7 @@ __all__ = [
     "RMSprop",
     "ReduceOnPlateau",
     "Step",
+    "Trainer",
     "WarmUp",
     "WeightedSum",
     "clip_by_global_norm",

@@ -41,7 +41,14 @@ def global_norm(gradient: Any) -> Any:
 
 
 def _norm(gs: list[Any]) -> tuple[Any, Any]:
-    """Return the norm as the product of the largest size and what remains, which is 1 or more."""
+    """Return the norm as a product of two numbers, so that no square overflows.
+
+    Squares of single precision fit into double precision as they are: one walk is enough.
+    Otherwise the factors are the largest size and what remains, which is 1 or more.
+    """
+    if all(g.dtype.itemsize < 8 for g in gs):
+        squares = [np.sum(np.square(np.astype(g, np.float64))) for g in gs if g.size]
+        return np.float64(1), np.sqrt(sum(squares, np.float64(0)))
     sizes = [np.max(np.abs(g)) for g in gs if g.size]
     largest = functools.reduce(np.maximum, sizes, np.float64(0))
     unit = np.where(largest == 0, 1.0, largest)[()]

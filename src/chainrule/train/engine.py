@@ -95,6 +95,7 @@ class Engine:
         self.recipe = recipe
         tree: Any = tuple(data)
         leaves, self._form = optree.tree_flatten(tree)
+        self._given = leaves
         self._data = [np.ascontiguousarray(x) for x in leaves]
         self._names = sorted(learned.parameters)  # the order of optree's leaves
         self._is_flat = _acts_on_elements(recipe, learned)
@@ -104,8 +105,17 @@ class Engine:
         self._like = learned
         self.learned = self._seen(self._flats)
         self._programs: dict[int, Repeated] = {}
+        self._singles: dict[Any, tuple[Repeated, list[Any]]] = {}
         self._counts: dict[int, int] = {}
         self._save()
+
+    def holds(self, data: Batch) -> bool:
+        """Return whether these are the examples that steps go over."""
+        tree: Any = tuple(data)
+        leaves = optree.tree_leaves(tree)
+        return len(leaves) == len(self._given) and all(
+            a is b for a, b in zip(leaves, self._given, strict=True)
+        )
 
     # ------------------------------------------------------------------ what is learned
 
@@ -155,7 +165,13 @@ class Engine:
         start = time.perf_counter()
         self._copy = [x.copy() for x in self._flats]
         self._log: list[_Run] = []
+        self._is_logged = True
         self._copying, self._spent = time.perf_counter() - start, 0.0
+
+    def _go_back(self) -> None:
+        """Take what is learned back to the last copy."""
+        for flat, copy in zip(self._flats, self._copy, strict=True):
+            flat[...] = copy
 
     # ------------------------------------------------------------------ steps
 
@@ -187,18 +203,56 @@ class Engine:
             np.ascontiguousarray(keys, np.int64),
             np.asarray(rates, np.float64),
         )
-        if self._spent > _COPIES * self._copying:
+        if self._spent > _COPIES * self._copying or not self._is_logged:
             self._save()
         steps, answer = self._run(run)
         if answer == SPOILT:
-            for flat, copy in zip(self._flats, self._copy, strict=True):
-                flat[...] = copy
+            self._go_back()
             for earlier in [*self._log, run.first(steps.kept)]:
                 if len(earlier.rates):
                     self._run(earlier)
         if steps.kept:
             self._log.append(run.first(steps.kept))
         return steps
+
+    def go_once(self, batch: Batch, key: Any, rate: Any) -> tuple[float, int]:
+        """Go one step on a batch of its own, and return its loss and the program's answer.
+
+        A step whose update is not finite takes what was learned back to the last copy, since the
+        batches after it are not kept.
+
+        Parameters
+        ----------
+        batch
+            Any examples with the form of those that the engine was made for.
+        key, rate
+            Arrays, which may be the same in all calls and hold other numbers.
+        """
+        X, y, weights = batch
+        if type(X) is type(y) is np.ndarray and weights is None:
+            leaves: list[Any] = [X, y]
+            signature: Any = (X.shape, X.dtype, y.shape, y.dtype)
+        else:
+            tree: Any = tuple(batch)
+            leaves, form = optree.tree_flatten(tree)
+            leaves = [np.asarray(x) for x in leaves]
+            signature = (form, *[(x.shape, x.dtype) for x in leaves])
+        single = self._singles.get(signature)
+        if single is None:
+            program = self._recorded_once(batch, leaves)
+            outputs = [np.zeros((1,), dtype) for dtype in program.dtypes]
+            single = self._singles[signature] = (program, outputs)
+        program, outputs = single
+        if self._log or self._spent > _COPIES * self._copying:
+            self._save()
+        start = time.perf_counter()
+        inputs = [*self._flats, key, rate, *[np.ascontiguousarray(x) for x in leaves]]
+        _, answer = program(inputs, outputs, 1)
+        self._spent += time.perf_counter() - start
+        self._is_logged = False
+        if answer == SPOILT:
+            self._go_back()
+        return float(outputs[0][0]), answer
 
     def _run(self, run: _Run) -> tuple[Steps, int]:
         count = len(run.rates)
@@ -239,19 +293,32 @@ class Engine:
             batch = Batch(*examples).at(values[-1])
             return self._step(values[:count], values[count], values[count + 1], batch)
 
-        specs = [
-            *[Spec(x.shape, x.dtype) for x in self._flats],
-            Spec((2,), np.int64),
-            Spec((), np.float64),
-            *[Spec(x.shape, x.dtype) for x in self._data],
-            Spec((size,), np.int64),
-        ]
+        given = [*[Spec(x.shape, x.dtype) for x in self._data], Spec((size,), np.int64)]
+        return self._repeated(step, given, (count, count + 1, count + 2 + data))
+
+    def _recorded_once(self, batch: Batch, leaves: Sequence[Any]) -> Repeated:
+        """Return the program of a step on a batch of its own."""
+        count = len(self._flats)
+        tree: Any = tuple(batch)
+        form = optree.tree_structure(tree)
+
+        def step(*values: Any) -> list[Any]:
+            examples = Batch(*optree.tree_unflatten(form, values[count + 2 :]))
+            return self._step(values[:count], values[count], values[count + 1], examples)
+
+        given = [Spec(x.shape, x.dtype) for x in leaves]
+        return self._repeated(step, given, (count, count + 1))
+
+    def _repeated(self, step: Any, given: list[Spec], advancing: tuple[int, ...]) -> Repeated:
+        """Return the program of a function of what is learned, key, rate and examples."""
+        own = [Spec(x.shape, x.dtype) for x in self._flats]
+        specs = [*own, Spec((2,), np.int64), Spec((), np.float64), *given]
         return Repeated(
             simplify(trace(step, *specs)),
-            donated={5 + k: k for k in range(count)},
+            donated={5 + k: k for k in range(len(own))},
             guards=(0, 1, 2, 4),  # the share too: it has to be there when a step is not kept
             watched=(3,),
-            advancing=(count, count + 1, count + 2 + data),
+            advancing=advancing,
         )
 
     def _step(self, flats: Sequence[Any], key: Any, lr: Any, batch: Batch) -> list[Any]:

@@ -49,6 +49,8 @@ _SEQUENCE: Final = (
     "instruction_combine",
     "simplify_cfg",
 )
+_SOURCES: Final = ("compile", "execute", "graph", "ops", "transform")
+"""What code follows from: how it is planned and written, and the forward rules."""
 _CODE_LEVEL: Final = 2  # of 3, for selection and scheduling; 1 and 3 take as long
 
 _lock = threading.RLock()  # a build may load
@@ -160,7 +162,8 @@ def _version() -> bytes:
     The source of this package stands for its version: it also changes while it is worked on.
     """
     state = blake2b(f"{_FORMAT}\n{machine()}\n".encode(), digest_size=32)
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    package = Path(__file__).parents[2]
+    sources = sorted(x for part in _SOURCES for x in (package / part).rglob("*.py"))
     for file in sources:
         state.update(blake2b(file.read_bytes()).digest())
     if not sources:  # frozen or zipped: nothing tells one version from the next, so share nothing

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from chainrule.compile import Place, Plan
+    from chainrule.execute.native.sharing import Sharing
 
 __all__ = ["BYTE", "INT", "POINTER", "Frame"]
 
@@ -64,6 +65,14 @@ class Frame:
         Whether the machine loads and stores the first lanes of a vector by themselves.
     checked
         Whether every address is held against the array that it belongs to.
+    sharing
+        How threads share the plan. The function then has two more arguments: the number of the
+        thread, and where threads meet, four lines of memory that are 0 at first.
+
+    Attributes
+    ----------
+    rows
+        How many rows of the present step are split among threads; 0 if they are not.
     """
 
     def __init__(
@@ -75,15 +84,21 @@ class Frame:
         *,
         masks: bool,
         checked: bool = False,
+        sharing: Sharing | None = None,
     ) -> None:
         self.plan = plan
         self.module = module
         self.lanes = lanes
         self.masks = masks
         self.checked = checked
-        function = ir.Function(module, ir.FunctionType(INT, [POINTER, POINTER]), name)
-        for argument in function.args:
-            argument.add_attribute("noalias")
+        self.sharing = sharing
+        self.threads = 1 if sharing is None else sharing.threads
+        self.rows = 0
+        more = [] if sharing is None else [INT, POINTER]
+        function = ir.Function(module, ir.FunctionType(INT, [POINTER, POINTER, *more]), name)
+        if sharing is None:
+            for argument in function.args:
+                argument.add_attribute("noalias")
         self.function = function
         self.entry = ir.IRBuilder(function.append_basic_block("entry"))
         body = function.append_basic_block("body")
@@ -122,8 +137,32 @@ class Frame:
     def temporary(self, index: int, count: int) -> ir.Value:
         """Return the address where a row of a node's numbers is kept between passes."""
         itemsize = self.plan.graph.nodes[index].dtype.itemsize
-        first = self._shifted(self.function.args[1], self.plan.temporaries[index])
+        if self.rows:
+            first = self.private(("row", index))
+        else:
+            first = self._shifted(self.function.args[1], self.plan.temporaries[index])
         return self._limited(first, count * itemsize)
+
+    def folded(self, index: int, thread: int | None = None) -> ir.Value:
+        """Return where a thread, this one if none is said, keeps what it folded."""
+        node = self.plan.graph.nodes[index]
+        count = math.prod(node.shape) * node.dtype.itemsize if node.shape else 8
+        return self._limited(self.private(("fold", index), thread), count)
+
+    def private(self, key: object, thread: int | None = None) -> ir.Value:
+        """Return where memory begins that a thread has for itself."""
+        assert self.sharing is not None
+        first, step = self.sharing.private[key]
+        start = self._shifted(self.function.args[1], first)
+        if thread is not None:
+            return self._shifted(start, thread * step)
+        far = self.builder.mul(self.thread, self.integer(step))
+        return self.builder.gep(start, [far], source_etype=BYTE, inbounds=True)
+
+    @property
+    def thread(self) -> ir.Value:
+        """The number of the thread that runs the function."""
+        return self.function.args[2]
 
     def base(self, place: Place, itemsize: int) -> ir.Value:
         """Return the address of a place."""
@@ -227,6 +266,55 @@ class Frame:
         again = builder.icmp_signed("<", following, self.integer(length))
         builder.cbranch(again, body, after)
         builder.position_at_end(after)
+
+    def bounds(self, rows: int, unit: int = 1) -> tuple[ir.Value, ir.Value]:
+        """Return the first row of this thread, and the first that is no longer its own."""
+        builder, count = self.builder, self.integer(rows // unit)
+        ends = []
+        for k in (self.thread, builder.add(self.thread, self.integer(1))):
+            part = builder.udiv(builder.mul(count, k), self.integer(self.threads))
+            ends.append(builder.mul(part, self.integer(unit)) if unit > 1 else part)
+        return ends[0], ends[1]
+
+    @contextmanager
+    def between(self, first: ir.Value, last: ir.Value, step: int = 1) -> Iterator[ir.Value]:
+        """Repeat what is written inside for first, first + step, … below last; perhaps never."""
+        builder = self.builder
+        counter = self.variable(INT)
+        builder.store(first, counter)
+        body = self.function.append_basic_block("rows")
+        after = self.function.append_basic_block("after")
+        builder.cbranch(builder.icmp_signed("<", first, last), body, after)
+        builder.position_at_end(body)
+        k = builder.load(counter, typ=INT)
+        yield k
+        following = builder.add(k, self.integer(step), flags=["nuw", "nsw"])
+        builder.store(following, counter)
+        builder.cbranch(builder.icmp_signed("<", following, last), body, after)
+        builder.position_at_end(after)
+
+    @contextmanager
+    def only(self, thread: int) -> Iterator[None]:
+        """Let one thread do what is written inside."""
+        builder = self.builder
+        own = self.function.append_basic_block("own")
+        after = self.function.append_basic_block("after")
+        is_own = builder.icmp_signed("==", self.thread, self.integer(thread))
+        builder.cbranch(is_own, own, after)
+        builder.position_at_end(own)
+        yield
+        builder.branch(after)
+        builder.position_at_end(after)
+
+    @contextmanager
+    def over(self, lengths: Sequence[int]) -> Iterator[list[ir.Value]]:
+        """Repeat as `nest` does; if the step is shared, for the rows of this thread."""
+        if not (self.rows and lengths):
+            with self.nest(lengths) as counters:
+                yield counters
+            return
+        with self.between(*self.bounds(lengths[0])) as first, self.nest(lengths[1:]) as rest:
+            yield [first, *rest]
 
     @contextmanager
     def nest(self, lengths: Sequence[int]) -> Iterator[list[ir.Value]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir
 
-from chainrule.execute.native.values import register_type, vector_type
+from chainrule.execute.native.literals import Literal, register_type, vector_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -144,8 +145,7 @@ class Lanes:
 
     def shuffled(self, x: ir.Value, y: ir.Value, places: Sequence[int]) -> ir.Value:
         """Return lanes of two vectors, counted through."""
-        lanes = ir.Constant(vector_type(_INT32, len(places)), list(places))
-        return self.builder.shuffle_vector(x, y, lanes)
+        return self.builder.shuffle_vector(x, y, _integers(_INT32, tuple(places)))
 
     def arranged(self, x: ir.Value, places: Sequence[int]) -> ir.Value:
         """Return lanes of a vector."""
@@ -206,25 +206,29 @@ class Lanes:
         Groups of `apart` lanes are interleaved within 16 bytes, because that is one instruction on
         every machine; then whole groups of 16 bytes are sorted, the even ones before the odd.
         """
-        chunk = max(min(_CHUNK // self._align, width), 1)
-        low: list[int] = []
-        high: list[int] = []
-        if apart < chunk:
-            for start in range(0, width, chunk):
-                for half, to in ((0, low), (chunk // 2, high)):
-                    for group in range(start + half, start + half + chunk // 2, apart):
-                        for base in (0, width):
-                            to += range(base + group, base + group + apart)
+        chunk = min(_CHUNK // self._align, width)
+        both = [range(start, start + width) for start in (0, width)]
+        if apart >= chunk:
+            parts = [
+                [x[p : p + chunk] for x in both for p in range(first, width, 2 * chunk)]
+                for first in (0, chunk)
+            ]
         else:
-            for base in (0, width):
-                for group in range(0, width, chunk):
-                    to = high if group // chunk % 2 else low
-                    to += range(base + group, base + group + chunk)
+            parts = [
+                [
+                    x[p : p + apart]
+                    for start in range(first, width, chunk)
+                    for p in range(start, start + chunk // 2, apart)
+                    for x in both
+                ]
+                for first in (0, chunk // 2)
+            ]
+        low, high = ([p for part in half for p in part] for half in parts)
         return low, high
 
     def _columns(self, width: int) -> list[int]:
         """Return which column each vector is after all steps of transposing."""
-        rows = [[(r, j) for j in range(width)] for r in range(width)]
+        rows = [list(range(width))] * width
         apart = 1
         while apart < width:
             halves = self._halves(width, apart)
@@ -233,8 +237,7 @@ class Lanes:
                     both = rows[i] + rows[i + apart]
                     rows[i], rows[i + apart] = ([both[p] for p in half] for half in halves)
             apart *= 2
-        assert all([r for r, _ in row] == list(range(width)) for row in rows)
-        return [row[0][1] for row in rows]
+        return [row[0] for row in rows]
 
     # ------------------------------------------------------------------ control
 
@@ -288,7 +291,7 @@ class Lanes:
 
     @staticmethod
     def _first(count: int, width: int) -> ir.Constant:
-        return ir.Constant(vector_type(_BIT, width), [p < count for p in range(width)])
+        return _integers(_BIT, tuple(int(p < count) for p in range(width)))
 
     def _intrinsic(
         self,
@@ -304,3 +307,11 @@ class Lanes:
         if function is None:
             function = ir.Function(module, ir.FunctionType(answer or kind, arguments), name)
         return function
+
+
+@functools.cache
+def _integers(kind: ir.Type, numbers: tuple[int, ...]) -> ir.Constant:
+    """Return a constant vector, which keeps its text."""
+    each = [ir.Constant(kind, x) for x in numbers]
+    text = f"<{', '.join(map(str, each))}>" if any(numbers) else "zeroinitializer"
+    return Literal(vector_type(kind, len(numbers)), text, each)

@@ -14,6 +14,7 @@ import numpy as np
 from llvmlite import ir
 
 from chainrule.execute.native.frame import INT, Frame
+from chainrule.execute.native.sharing import UNIT
 from chainrule.execute.native.numbers import (
     BOOL,
     Number,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from chainrule.compile import Loop, Reading
 
-__all__ = ["write_loop"]
+__all__ = ["write_gathering", "write_loop"]
 
 _PART = 32
 """Vectors of a row that are added up in single precision; these sums are added up in double."""
@@ -73,6 +74,28 @@ def write_loop(frame: Frame, loop: Loop) -> None:
     _Walk(frame, loop).write()
 
 
+def write_gathering(frame: Frame, index: int) -> None:
+    """Put together what each thread folded, in the order of the threads."""
+    node = frame.plan.graph.nodes[index]
+    ufunc = node.op.form.ufunc  # type: ignore[union-attr]
+    is_precise = node.dtype == np.float32 and ufunc is np.add
+    dtype = np.dtype(np.float64) if is_precise and not node.shape else node.dtype
+    parts = [frame.folded(index, thread) for thread in range(frame.threads)]
+    target = frame.array(index)
+    size = math.prod(node.shape)
+    width = frame.lanes // (2 if dtype.itemsize == 8 else 1)
+    full = size - size % width
+    for first, last, lanes in ((0, full, width), (full, size, 1)):
+        if first == last:
+            continue
+        with frame.count(last, lanes, first) as k:
+            y: Any = None
+            for part in parts:
+                x = frame.load(frame.element(part, k, dtype.itemsize), dtype, lanes)
+                y = x if y is None else _combined(ufunc, y, x, dtype)
+            frame.store(convert(y, node.dtype), frame.element(target, k, node.dtype.itemsize))
+
+
 class _Walk:
     """One loop while it is being written."""
 
@@ -108,7 +131,8 @@ class _Walk:
         ]
         groups: list[list[int]] = []
         for axis, n in enumerate(self.loop.space):
-            if groups and all(s[axis - 1] == s[axis] * n for s in strides):
+            is_split = axis == 1 and self.frame.rows  # threads share the first axis
+            if groups and not is_split and all(s[axis - 1] == s[axis] * n for s in strides):
                 groups[-1].append(axis)
             else:
                 groups.append([axis])
@@ -143,7 +167,7 @@ class _Walk:
                 self._compute(index, chunk, self.row)
             return
         self._begin()
-        with frame.nest(self.lengths[:-1]) as self.counters:
+        with frame.over(self.lengths[:-1]) as self.counters:
             self.row = dict(self.before)
             self._row_nodes(-1)
             for k in range(loop.passes):
@@ -179,6 +203,11 @@ class _Walk:
         full = length - length % width
         first = 0
         in_parts = [i for i in folds if self.totals[i].parts is not None]
+        if frame.rows and not self.counters:
+            self._shared_chunks(nodes, in_parts, width)
+            with frame.only(frame.threads - 1):
+                self._rest(nodes, width, length - length % UNIT)
+            return
         if in_parts:
             step = _PART * width
             first = full - full % step
@@ -188,6 +217,21 @@ class _Walk:
                     self._chunk(nodes, _Chunk(place, width, None))
                 for index in in_parts:
                     self._flush(index)
+        self._rest(nodes, width, first)
+
+    def _shared_chunks(self, nodes: list[int], in_parts: list[int], width: int) -> None:
+        """Walk along the part of the only axis that is this thread's."""
+        frame = self.frame
+        with frame.between(*frame.bounds(self.lengths[-1], UNIT), UNIT) as start:
+            with frame.count(UNIT, width) as k:
+                self._chunk(nodes, _Chunk(frame.builder.add(start, k), width, None))
+            for index in in_parts:
+                self._flush(index)
+
+    def _rest(self, nodes: list[int], width: int, first: int) -> None:
+        """Walk along the last axis from a place on."""
+        frame, length = self.frame, self.lengths[-1]
+        full = length - length % width
         if full - first == width:
             self._chunk(nodes, _Chunk(frame.integer(first), width, None))
         elif full > first:
@@ -341,13 +385,19 @@ class _Walk:
         self, index: int, strides: tuple[int, ...], chunk: _Chunk
     ) -> tuple[ir.Value, int]:
         frame, dtype = self.frame, self.graph.nodes[index].dtype
-        base = frame.array(index)
+        base = self._own(index)
         place = frame.place(0, self.counters, strides[: len(self.counters)])
         stride = strides[-1] if len(strides) > len(self.counters) else 0
         if chunk.start is not None and stride:
             along = frame.place(0, [chunk.start], [stride])
             place = along if place is None else frame.builder.add(place, along)
         return frame.element(base, place, dtype.itemsize), stride
+
+    def _own(self, index: int) -> ir.Value:
+        """Return where a node of the loop puts its numbers: a fold of rows that are shared, apart."""
+        if self.frame.rows and 0 in self.grouping.folded(index):
+            return self.frame.folded(index)
+        return self.frame.array(index)
 
     def _put(self, y: Number, address: ir.Value, chunk: _Chunk) -> None:
         if chunk.count is None:
@@ -494,7 +544,7 @@ class _Walk:
         if not any(strides):
             whole = frame.variable(register_type(total))
             frame.builder.store(frame.number(neutral, total).value, whole)
-        elif not self._is_ready_by_row(index):
+        elif not self._is_ready_by_row(index):  # each thread has memory of its own for it
             self._fill(index, neutral)
         self.totals[index] = _Total(row, width, parts, whole, total)
 
@@ -508,7 +558,7 @@ class _Walk:
     def _fill(self, index: int, neutral: Any) -> None:
         """Fill the memory of a fold that adds up in it."""
         frame, node = self.frame, self.graph.nodes[index]
-        base = frame.array(index)
+        base = self._own(index)
         width, size = frame.lanes // (2 if node.dtype.itemsize == 8 else 1), math.prod(node.shape)
         full = size - size % width
         value = frame.number(neutral, node.dtype)
@@ -631,14 +681,20 @@ class _Walk:
         for index, total in self.totals.items():
             if total.whole is None:
                 continue
-            if self.plan.stored(index):
+            if self.frame.rows:
+                self.frame.store(self._in_full(index), self.frame.folded(index))
+            elif self.plan.stored(index):
                 self.frame.store(self._whole(index), self.frame.array(index))
 
     def _whole(self, index: int) -> Number:
         """Return what a fold over everything has come to."""
+        return convert(self._in_full(index), self.graph.nodes[index].dtype)
+
+    def _in_full(self, index: int) -> Number:
+        """Return the same in the precision in which it was added up."""
         builder, total = self.frame.builder, self.totals[index]
-        y = Number(builder, builder.load(total.whole, typ=register_type(total.dtype)), total.dtype)
-        return convert(y, self.graph.nodes[index].dtype)
+        value = builder.load(total.whole, typ=register_type(total.dtype))
+        return Number(builder, value, total.dtype)
 
 
 def _combined(ufunc: Any, a: Number, b: Number, dtype: np.dtype[Any]) -> Number:

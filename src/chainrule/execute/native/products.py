@@ -60,9 +60,7 @@ class Matrices(NamedTuple):
 
 def matrices(frame: Frame, source: int, layout: Layout) -> Matrices:
     """Return how a product sees an array."""
-    itemsize = frame.plan.graph.nodes[source].dtype.itemsize
-    base = frame.base(frame.plan.places[source], itemsize)
-    return Matrices(base, layout.offset, layout.shape, layout.strides)
+    return Matrices(frame.array(source), layout.offset, layout.shape, layout.strides)
 
 
 def write_product(frame: Frame, index: int) -> None:
@@ -77,9 +75,15 @@ def write_product(frame: Frame, index: int) -> None:
         operands.append(matrices(frame, places[i].source, layout))
     result = matrices(frame, index, places[index].layout)
     product = _multiplication(operands[0], operands[1], node.dtype)
+    if frame.rows and not lead:
+        _shared(frame, product, (*operands, result), node.dtype)
+        return
     form = form_of(product.turned, frame.lanes)
-    with frame.nest(lead) as counters:
+    with frame.over(lead) as counters:
         a, b, c = (_address(frame, x, counters, node.dtype) for x in (*operands, result))
+        if frame.checked:
+            for x, start in zip((*operands, result), (a, b, c), strict=True):
+                _touch(frame, x, start, node.dtype)
         if form == "blas":
             _gemm(frame, node.dtype, (*operands, result), (a, b, c))
         else:
@@ -108,7 +112,7 @@ def form_of(x: Multiplication, lanes: int) -> str:
         return "flat"
     if x.m * x.n * x.k > _LARGEST[lanes] and not (x.m == 1 and is_direct):
         return "blas"
-    if x.b_by_rows:
+    if x.b_by_rows and not (x.n == 1 and x.dots):
         return "outer"
     width = lanes * 4 // x.dtype.itemsize
     panels = -(-x.n // width)
@@ -140,9 +144,40 @@ def _call(frame: Frame, x: Multiplication, form: str, addresses: tuple[ir.Value,
     frame.builder.call(function, [a, b, c] if turned is x else [b, a, c])
 
 
+def _shared(
+    frame: Frame,
+    product: Multiplication,
+    matrices: tuple[Matrices, ...],
+    dtype: np.dtype[Any],
+) -> None:
+    """Compute the rows of a product that are this thread's."""
+    a, b, c = matrices
+    first, last = frame.bounds(product.m)
+    starts = [
+        frame.element(x.base, frame.place(x.offset, [first], [x.strides[-2] * moves]), dtype.itemsize)
+        for x, moves in ((a, True), (b, False), (c, True))
+    ]
+    if product.m % frame.threads == 0:
+        part = product._replace(m=product.m // frame.threads)
+        form = form_of(part.turned, frame.lanes)
+        if form != "blas":
+            _call(frame, part, form, tuple(starts))
+            return
+    rows = frame.variable(INT)
+    frame.builder.store(frame.builder.sub(last, first), rows)
+    _gemm(frame, dtype, matrices, tuple(starts), rows)
+
+
 def _address(frame: Frame, x: Matrices, counters: list[ir.Value], dtype: np.dtype[Any]) -> ir.Value:
     place = frame.place(x.offset, counters, x.strides[:-2])
     return frame.element(x.base, place, dtype.itemsize)
+
+
+def _touch(frame: Frame, x: Matrices, start: ir.Value, dtype: np.dtype[Any]) -> None:
+    """Read the first and the last number of a matrix, between which all others lie."""
+    far = sum((n - 1) * s for n, s in zip(x.shape[-2:], x.strides[-2:], strict=True))
+    for place in (None, frame.integer(far)):
+        frame.load(frame.element(start, place, dtype.itemsize), dtype)
 
 
 def _gemm(
@@ -150,6 +185,7 @@ def _gemm(
     dtype: np.dtype[Any],
     operands: tuple[Matrices, ...],
     addresses: tuple[ir.Value, ...],
+    rows: ir.Value | None = None,
 ) -> None:
     """Call BLAS, which stores by columns: the transposed of the product, from the transposed."""
     a, b, c = operands
@@ -164,7 +200,9 @@ def _gemm(
         [
             _constant(frame.module, ir.Constant(BYTE, letter[b.by_rows][0])),
             _constant(frame.module, ir.Constant(BYTE, letter[a.by_rows][0])),
-            *[_constant(frame.module, ir.Constant(INT, x)) for x in (n, m, k)],
+            _constant(frame.module, ir.Constant(INT, n)),
+            _constant(frame.module, ir.Constant(INT, m)) if rows is None else rows,
+            _constant(frame.module, ir.Constant(INT, k)),
             _constant(frame.module, ir.Constant(real, 1.0)),
             addresses[1],
             _constant(frame.module, ir.Constant(INT, b.leading)),

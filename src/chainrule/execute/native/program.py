@@ -118,12 +118,14 @@ class NativeProgram:
             status = self._repeat(
                 desk.table, desk.memory, advances.ctypes.data, count, ctypes.byref(done)
             )
+            desk.forget(advances)
             return done.value, int(status)
         for k in range(count):
             status = self.run(desk)
             if status:
                 return k, status
             desk.addresses += advances
+        desk.forget(advances)
         return count, 0
 
 
@@ -200,10 +202,18 @@ class Desk:
 
         The arrays are contiguous, and stay what they are as long as the desk is used.
         """
+        last = self._last
         for k, x in enumerate(arrays):
-            self.put(k, x)
+            if x is not last[k]:
+                self.put(k, x)
         for (k, _, _), x in zip(self._outputs, outputs, strict=True):
-            self.put(k, x)
+            if x is not last[k]:
+                self.put(k, x)
+
+    def forget(self, advances: Any) -> None:
+        """Forget the addresses that moved on."""
+        for k in np.flatnonzero(advances):
+            self._last[k] = None
 
     def run(self) -> int:
         """Run the program on what lies here."""

@@ -199,7 +199,7 @@ def _transposed(code: Lanes, x: Multiplication, b: ir.Value) -> tuple[ir.Value, 
     """Write B by rows into memory of the function's; return where, and the stride of a row."""
     n, k = x.n, x.k
     width = min(code.lanes, _BLOCK // x.dtype.itemsize, code.power_above(max(n, k)))
-    across = min(code.lanes, code.power_above(n))
+    across = max(width, min(code.lanes, code.power_above(n)))
     stride = -(-n // across) * across
     memory = code.memory(k * stride)
     high, deep = min(n, width), min(k, width)
@@ -296,22 +296,25 @@ def _outer_sums(
 
 
 def _dot(code: Lanes, x: Multiplication, a: ir.Value, b: ir.Value, c: ir.Value) -> None:
-    rows, columns = _dot_tile(code, x)
+    rows, columns = _dot_tile(x)
 
     def panel(column: ir.Value) -> None:
         def band(row: ir.Value) -> None:
             starts = (code.at(a, [(row, x.a[0])]), code.at(b, [(column, x.b[1])]))
             totals = _dot_sums(code, x, (rows, columns), starts)
+            target = code.at(c, [(row, x.n), (column, 1)])
             for r in range(rows):
-                across = code.added_up(totals[r * columns : (r + 1) * columns])
-                code.store_part(across, code.at(c, [(row, x.n), (r, x.n), (column, 1)]), columns)
+                for q in range(0, columns, code.lanes):
+                    count = min(code.lanes, columns - q)
+                    across = code.added_up(totals[r * columns + q :][:count])
+                    code.store_part(across, code.at(target, [(r, x.n), (q, 1)]), count)
 
         code.tiles(x.m, rows, band)
 
     code.tiles(x.n, columns, panel)
 
 
-def _dot_tile(code: Lanes, x: Multiplication) -> tuple[int, int]:
+def _dot_tile(x: Multiplication) -> tuple[int, int]:
     """Return the rows and columns of C that are computed together.
 
     At most eight rows of either matrix are read side by side: they may lie a power of two apart,

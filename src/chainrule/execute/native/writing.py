@@ -8,8 +8,9 @@ import numpy as np
 from llvmlite import ir
 
 from chainrule.execute.answers import SPOILT, STOPPED
-from chainrule.execute.native.frame import INT, POINTER, Frame
-from chainrule.execute.native.loops import write_loop
+from chainrule.execute.native.frame import BYTE, INT, POINTER, Frame
+from chainrule.execute.native.loops import write_gathering, write_loop
+from chainrule.execute.native.meeting import STATUS, write_meeting
 from chainrule.execute.native.moves import write_copies, write_placed, write_scatter
 from chainrule.execute.native.products import write_product
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chainrule.compile import Plan, Step
+    from chainrule.execute.native.sharing import Sharing
 
 __all__ = ["Target", "segments", "text"]
 
@@ -50,16 +52,46 @@ def segments(plan: Plan) -> list[list[Step]]:
     return runs
 
 
-def text(plan: Plan, target: Target) -> str:
-    """Return the text of a plan: function ``run0`` for the first segment, and so on."""
+def text(plan: Plan, target: Target, sharing: Sharing | None = None) -> str:
+    """Return the text of a plan: function ``run0`` for the first segment, and so on.
+
+    Threads can share a plan without steps of NumPy's alone.
+    """
     module = ir.Module("plan")
-    checked = False
     runs = segments(plan)
+    if sharing is not None:
+        _write_shared(plan, module, target, sharing)
+    else:
+        _write_alone(plan, module, target, runs)
+    if len(runs) == 1:
+        _write_repeat(module, len(plan.arrays))
+    return str(module)
+
+
+def _frame(
+    plan: Plan, module: ir.Module, name: str, target: Target, sharing: Sharing | None = None
+) -> Frame:
+    return Frame(
+        plan,
+        module,
+        name,
+        target.lanes,
+        masks=target.masks,
+        checked=target.checked,
+        sharing=sharing,
+    )
+
+
+def _write_alone(
+    plan: Plan, module: ir.Module, target: Target, runs: Sequence[Sequence[Step]]
+) -> None:
+    """Write the functions for one thread."""
+    checked = False
     for k, steps in enumerate(runs):
         is_last = k == len(runs) - 1
         if steps and steps[0].kind == "host":
             continue
-        frame = Frame(plan, module, f"run{k}", target.lanes, masks=target.masks, checked=target.checked)
+        frame = _frame(plan, module, f"run{k}", target)
         for step in steps:
             if step.stage and not checked:
                 _write_checks(frame)
@@ -73,9 +105,63 @@ def text(plan: Plan, target: Target) -> str:
             write_copies(frame)
             _write_watch(frame)
         frame.finish()
-    if len(runs) == 1:
-        _write_repeat(module, len(plan.arrays))
-    return str(module)
+
+
+def _write_shared(plan: Plan, module: ir.Module, target: Target, sharing: Sharing) -> None:
+    """Write the function that all threads run."""
+    frame = _frame(plan, module, "run0", target, sharing)
+    for item in sharing.items:
+        if item.kind == "check":
+            _tell(frame)
+        if item.waits:
+            write_meeting(frame)
+        frame.rows = item.rows
+        if item.kind == "check":
+            _hear(frame)
+            _write_checks(frame)
+        elif item.rows:
+            assert item.step is not None
+            _write_step(frame, item.step)
+        else:
+            with frame.only(0):
+                for index in item.folds:
+                    write_gathering(frame, index)
+                if item.step is not None:
+                    _write_step(frame, item.step)
+    frame.rows = 0
+    write_meeting(frame)
+    if plan.copies:
+        with frame.only(0):
+            write_copies(frame)
+        write_meeting(frame)
+    _write_watch(frame)
+    write_meeting(frame)  # before the next run, nobody reads what this one wrote
+    frame.finish()
+
+
+def _tell(frame: Frame) -> None:
+    """Tell the other threads if something is wrong here."""
+    builder = frame.builder
+    status = builder.load(frame.status, typ=INT)
+    wrong = frame.function.append_basic_block("wrong")
+    after = frame.function.append_basic_block("after")
+    builder.cbranch(builder.icmp_signed("!=", status, frame.integer(0)), wrong, after)
+    builder.position_at_end(wrong)
+    builder.store_atomic(status, _shared_status(frame), "monotonic", 8)
+    builder.branch(after)
+    builder.position_at_end(after)
+
+
+def _hear(frame: Frame) -> None:
+    """Take over what another thread told."""
+    builder = frame.builder
+    said = builder.load_atomic(_shared_status(frame), "monotonic", 8, typ=INT)
+    builder.store(said, frame.status)
+
+
+def _shared_status(frame: Frame) -> ir.Value:
+    place = frame.function.args[3]
+    return frame.builder.gep(place, [frame.integer(STATUS)], source_etype=BYTE)
 
 
 def _write_step(frame: Frame, step: Step) -> None:
@@ -108,14 +194,16 @@ def _leave_unless_finite(frame: Frame, outputs: Sequence[int], answer: int) -> N
 
 
 def _write_repeat(module: ir.Module, arrays: int) -> None:
-    """Write ``repeat(arrays, work, advances, count, done)``, which runs the plan many times.
+    """Write ``repeat(arrays, work, …, advances, count, done)``, which runs the plan many times.
 
     After each run every address moves on by its advance, in bytes. It ends at the first run that
     gives up, and returns its answer; ``done`` is told how many runs came before.
     """
-    signature = ir.FunctionType(INT, [POINTER, POINTER, POINTER, INT, POINTER])
+    run = module.get_global("run0")
+    more = run.ftype.args[2:]
+    signature = ir.FunctionType(INT, [POINTER, POINTER, *more, POINTER, INT, POINTER])
     function = ir.Function(module, signature, "repeat")
-    table, work, advances, count, done = function.args
+    table, work, *shared, advances, count, done = function.args
     entry, head, body, move, after, leave = (
         function.append_basic_block(name)
         for name in ("entry", "head", "body", "move", "after", "leave")
@@ -129,7 +217,7 @@ def _write_repeat(module: ir.Module, arrays: int) -> None:
     is_more = builder.icmp_signed("<", k, count)
     builder.cbranch(is_more, body, leave)
     builder.position_at_end(body)
-    status = builder.call(module.get_global("run0"), [table, work])
+    status = builder.call(run, [table, work, *shared])
     builder.cbranch(builder.icmp_signed("==", status, zero), move, leave)
     builder.position_at_end(move)
     place = builder.phi(INT)

@@ -1,0 +1,170 @@
+"""Single steps and epochs, for a training loop of one's own."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from chainrule.errors import DivergenceError
+from chainrule.execute import SPOILT
+from chainrule.train.adaptive import Adam
+from chainrule.train.data import Batch, checked
+from chainrule.train.engine import Engine
+from chainrule.train.progress import Progress
+from chainrule.train.rates import ReduceOnPlateau, rate_at
+from chainrule.train.step import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chainrule.nn import Module
+    from chainrule.train.averaging import EMA
+    from chainrule.train.optimisers import Optimiser
+
+__all__ = ["Trainer"]
+
+
+class Trainer:
+    """A model in training, step by step.
+
+    `fit` does what most trainings need. This is for loops of one's own: batches that are made on
+    the way, several models in turn, measurements between the steps.
+
+    Parameters
+    ----------
+    model
+        Put into training. It gets what was learned by `give_back`.
+    loss, optimiser, clip_norm, clip_value, averaging
+        As in `fit`.
+    seed
+        Of dropout.
+
+    Examples
+    --------
+    >>> from chainrule import nn
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(32, 2))
+    >>> model = nn.MLP([2, 8, 1], seed=0)
+    >>> trainer = Trainer(model, loss=lambda p, t: np.mean((p - t) ** 2))
+    >>> losses = [trainer.step(X, X[:, :1] * X[:, 1:]) for _ in range(100)]
+    >>> losses[-1] < losses[0]
+    True
+    >>> _ = trainer.give_back()
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        *,
+        loss: Callable[..., Any],
+        optimiser: Optimiser | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        averaging: EMA | None = None,
+        seed: int = 0,
+    ) -> None:
+        optimiser = Adam() if optimiser is None else optimiser
+        self.model = model
+        self.recipe = Recipe(model.train(), loss, optimiser, clip_norm, clip_value, averaging)
+        self.progress = Progress.start(model, self.recipe, seed)
+        self._engine: Engine | None = None
+        self._key = np.array([seed, 0])
+        self._rate = np.zeros(1)
+        lr = optimiser.lr
+        self._constant = None if callable(lr) or isinstance(lr, ReduceOnPlateau) else float(lr)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What was learned so far, by name, as views that the next step changes."""
+        return self.progress.learned.parameters
+
+    def step(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Go one step on a batch, and return its loss before the step.
+
+        Raises
+        ------
+        DivergenceError
+            If the loss, its gradient or the update is not finite. The error says from which step
+            what was learned is then.
+        """
+        batch = Batch(X, y, sample_weight)
+        if self._engine is None:
+            self._start(checked(batch))
+        assert self._engine is not None
+        progress = self.progress
+        self._key[1] = progress.step
+        rate = self._constant
+        self._rate[0] = rate_at(self.recipe.optimiser.lr, progress.step) if rate is None else rate
+        loss, answer = self._engine.go_once(batch, self._key, self._rate)
+        if answer:
+            self._stopped(loss, answer)
+        progress.step += 1
+        return loss
+
+    def epoch(self, X: Any, y: Any, batch_size: int, order: Any = None) -> float:
+        """Go through examples once, and return their mean loss.
+
+        Parameters
+        ----------
+        X, y
+            All examples; the same arrays in each epoch.
+        batch_size
+            Examples a step; the last may have fewer.
+        order
+            The places of the examples in the order in which they come; as they are if not said.
+
+        Raises
+        ------
+        DivergenceError
+            As in `step`.
+        """
+        data = Batch(X, y)
+        if self._engine is None or not self._engine.holds(data):
+            self._start(checked(data))
+        engine, progress = self._engine, self.progress
+        assert engine is not None
+        order = np.arange(data.size) if order is None else np.asarray(order, np.int64)
+        total = weight = 0.0
+        position = 0
+        while position < len(order):
+            size = min(batch_size, len(order) - position)
+            count = min((len(order) - position) // size, engine.count(size))
+            numbers = np.arange(progress.step, progress.step + count)
+            keys = np.stack([np.full(count, self._key[0]), numbers], axis=1)
+            lr = self.recipe.optimiser.lr
+            rates = [rate_at(lr, k) for k in numbers] if callable(lr) else np.full(count, lr)
+            steps = engine.go(order[position : position + size * count], size, keys, rates)
+            kept = steps.kept
+            if kept < len(steps.losses) and steps.shares[-1] != 0:
+                self._stopped(float(steps.losses[-1]), 0)
+            progress.step += kept
+            position += size * max(kept, 1)
+            total += float(steps.losses[:kept] @ steps.shares[:kept])
+            weight += float(np.sum(steps.shares[:kept]))
+        return self.recipe.mean(total, weight) if weight else math.nan
+
+    def give_back(self) -> Module:
+        """Write what was learned into the model, put it into evaluation and return it."""
+        self.progress.finish(self.model, use_best=False)
+        return self.model.eval()
+
+    def _start(self, data: Batch) -> None:
+        """Make what goes the steps, from where the training stands."""
+        self.recipe.checked_on(data)
+        self.model.train()
+        self._engine = Engine(self.recipe, self.progress.learned, data)
+        self.progress.learned = self._engine.learned
+
+    def _stopped(self, loss: float, answer: int) -> NoReturn:
+        """Raise the error of a step that is not finite."""
+        progress = self.progress
+        what = "update" if answer == SPOILT else "loss or gradient"
+        step, progress.step = progress.step, int(progress.learned.optimiser.step)
+        raise DivergenceError(
+            f"the {what} of step {step} is not finite.",
+            f"loss {loss}",
+            f"what was learned is as it was before step {progress.step}",
+            advice="Lower the learning rate, or look for numbers in the batch that are missing.",
+        )
