@@ -164,6 +164,8 @@ def plan(
     guards: Sequence[int] = (),
     watched: Sequence[int] = (),
     able: Callable[[Graph, int], bool] = lambda *_: True,
+    *,
+    shared: bool = False,
 ) -> Plan:
     """Return a plan of a graph.
 
@@ -180,6 +182,9 @@ def plan(
     able
         ``(graph, node) → bool``: whether the executor can compute this node of a loop, or has
         matrix products of its type; NumPy does what it cannot.
+    shared
+        Whether threads will share it. Products that read what all of them computed then come
+        together, after what each thread can do by itself.
     """
     low, results = lowered(graph)
     if any(0 in node.shape for node in low.nodes):
@@ -187,7 +192,7 @@ def plan(
     donated = dict(donated or {})
     stages = _stages(low, results, donated, guards)
     grouping = group(low, stages, able)
-    steps = _ordered(grouping, able)
+    steps = _ordered(grouping, able, shared=shared)
     made = Plan(low, results, grouping, steps, donated, tuple(guards), tuple(watched))
     _Memory(made).lay_out()
     return made
@@ -216,7 +221,9 @@ def _kind(grouping: Grouping, index: int, able: Callable[[Graph, int], bool]) ->
     return next((kind for form_type, kind in kinds if isinstance(form, form_type)), "host")
 
 
-def _ordered(grouping: Grouping, able: Callable[[Graph, int], bool]) -> list[Step]:
+def _ordered(
+    grouping: Grouping, able: Callable[[Graph, int], bool], *, shared: bool
+) -> list[Step]:
     """Return the steps in an order in which they can run, near that of the program."""
     steps: dict[int, Step] = {}
     for key, found in grouping.steps.items():
@@ -233,17 +240,30 @@ def _ordered(grouping: Grouping, able: Callable[[Graph, int], bool]) -> list[Ste
         waiting[key] = {grouping.step_of[i] for i in step.reads if i in grouping.step_of}
         for other in waiting[key]:
             after[other].append(key)
-    ready = [(steps[key].stage, key) for key, others in waiting.items() if not others]
+    later = {key for key, step in steps.items() if shared and _reads_columns(grouping, step)}
+
+    def rank(key: int) -> tuple[int, bool, int]:
+        return steps[key].stage, key in later, key
+
+    ready = [rank(key) for key, others in waiting.items() if not others]
     heapq.heapify(ready)
     order: list[Step] = []
     while ready:
-        _, key = heapq.heappop(ready)
+        *_, key = heapq.heappop(ready)
         order.append(steps[key])
         for other in after[key]:
             waiting[other].discard(key)
             if not waiting[other]:
-                heapq.heappush(ready, (steps[other].stage, other))
+                heapq.heappush(ready, rank(other))
     return order
+
+
+def _reads_columns(grouping: Grouping, step: Step) -> bool:
+    """Return whether a product's rows are columns of its first operand, as in dyᵀ x."""
+    if step.kind != "product":
+        return False
+    first = grouping.places[grouping.graph.nodes[step.nodes[0]].inputs[0]]
+    return first.layout.strides[-1] != 1 and first.layout.shape[-1] > 1
 
 
 class _Memory:

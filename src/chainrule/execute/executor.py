@@ -59,6 +59,8 @@ class Runner:
         Not specialised.
     held
         The arrays of the last inputs, which are the same in all calls and read anew in each.
+    threads
+        How many threads share a run; as many as the work is worth, if it is not said.
 
     Attributes
     ----------
@@ -66,11 +68,15 @@ class Runner:
         What runs as machine code; None if NumPy runs the graph as it is.
     """
 
-    def __init__(self, graph: Graph, held: Sequence[Any] = ()) -> None:
+    def __init__(
+        self, graph: Graph, held: Sequence[Any] = (), threads: int | None = None
+    ) -> None:
         self.graph = graph
         self.held = tuple(held)
         package = native(graph)
-        self._native = None if package is None else package.NativeProgram(graph, held=held)
+        self._native = None if package is None else package.NativeProgram(
+            graph, held=held, threads=threads
+        )
         self.plan = None if self._native is None else self._native.plan
 
     @functools.cached_property

@@ -40,6 +40,8 @@ class Prepared:
     fall_back
         Whether a function that cannot be traced on shapes, because it branches on numbers, is
         called as it is instead. `traced` then says so.
+    threads
+        How many threads share a call; as many as the work is worth, if it is not said.
 
     Examples
     --------
@@ -48,8 +50,15 @@ class Prepared:
     {'y': array([2., 4.])}
     """
 
-    def __init__(self, function: Callable[..., Any], *, fall_back: bool = False) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        fall_back: bool = False,
+        threads: int | None = None,
+    ) -> None:
         self.function = function
+        self.threads = threads
         self.fall_back = fall_back
         self.traced = True
         self._programs: dict[Any, _Signature] = {}
@@ -100,7 +109,7 @@ class Prepared:
             return results
 
         graph, arrays = captured(flat, [Spec(x.shape, x.dtype) for x in given])
-        known = _Signature(Runner(simplify(graph), arrays), found[0])
+        known = _Signature(Runner(simplify(graph), arrays, self.threads), found[0])
         self._programs[key] = known
         is_plain = structure == optree.tree_structure((0,) * len(given))
         if is_plain and found[0] == optree.tree_structure(0):
@@ -131,12 +140,14 @@ class Prepared:
 class Compiled(Prepared):
     """A function that runs as machine code; `compile` makes it."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(function)
+    def __init__(self, function: Callable[..., Any], threads: int | None = None) -> None:
+        super().__init__(function, threads=threads)
         functools.update_wrapper(self, function, updated=())
 
 
-def compile(function: Callable[..., Any]) -> Compiled:  # noqa: A001 - the house's own word
+def compile(  # noqa: A001 - the field's own word
+    function: Callable[..., Any], *, threads: int | None = None
+) -> Compiled:
     """Return a function that runs as machine code.
 
     The function is recorded on its first call with arguments of each signature (structure,
@@ -150,6 +161,9 @@ def compile(function: Callable[..., Any]) -> Compiled:  # noqa: A001 - the house
         `jacobian` or `vmap` of such, or a module. Python branches on numbers cannot be recorded;
         `np.where` can. Arrays of its closure, such as the parameters of a module, are read anew
         in each call; what else it finds around itself is as it was at the first.
+    threads
+        How many threads share a call. If it is not said, one for each twenty million operations,
+        and no more than there are cores. The same number gives the same bits.
 
     Raises
     ------
@@ -173,4 +187,4 @@ def compile(function: Callable[..., Any]) -> Compiled:  # noqa: A001 - the house
     (a decomposition, a backward pass written by hand) runs in NumPy between compiled steps;
     `explain` says so. ``CHAINRULE_EXECUTOR=numpy`` in the environment lets NumPy run everything.
     """
-    return Compiled(function)
+    return Compiled(function, threads)

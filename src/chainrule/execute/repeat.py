@@ -37,7 +37,7 @@ class Repeated:
     advancing
         Inputs, counted, of which each run reads a part of its own.
     threads
-        How many threads a matrix product may use.
+        How many threads share a run; as many as the work is worth, if it is not said.
 
     Examples
     --------
@@ -58,6 +58,7 @@ class Repeated:
         guards: Sequence[int] = (),
         watched: Sequence[int] = (),
         advancing: Sequence[int] = (),
+        threads: int | None = None,
     ) -> None:
         self.graph = graph
         self.donated = dict(donated)
@@ -67,7 +68,9 @@ class Repeated:
         package = native(graph)
         self._native = None
         if package is not None:
-            self._native = package.NativeProgram(graph, self.donated, guards, watched)
+            self._native = package.NativeProgram(
+                graph, self.donated, guards, watched, threads=threads
+            )
             self._desk = package.Desk(self._native)
             self._advances = self._steps()
         self.plan = None if self._native is None else self._native.plan

@@ -84,6 +84,8 @@ class Engine:
         Where to begin; copied.
     data
         The examples, which do not change.
+    threads
+        How many threads share a step; as many as the work is worth, if it is not said.
 
     Attributes
     ----------
@@ -91,8 +93,11 @@ class Engine:
         What is learned, as views: the next step changes them.
     """
 
-    def __init__(self, recipe: Recipe, learned: Learned, data: Batch) -> None:
+    def __init__(
+        self, recipe: Recipe, learned: Learned, data: Batch, threads: int | None = None
+    ) -> None:
         self.recipe = recipe
+        self.threads = threads
         tree: Any = tuple(data)
         leaves, self._form = optree.tree_flatten(tree)
         self._given = leaves
@@ -319,6 +324,7 @@ class Engine:
             guards=(0, 1, 2, 4),  # the share too: it has to be there when a step is not kept
             watched=(3,),
             advancing=advancing,
+            threads=self.threads,
         )
 
     def _step(self, flats: Sequence[Any], key: Any, lr: Any, batch: Batch) -> list[Any]:

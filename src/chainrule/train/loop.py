@@ -49,6 +49,7 @@ def fit(
     early_stopping: EarlyStopping | None = None,
     callbacks: Sequence[Callable[[Epoch], Any]] = (),
     seed: int = 0,
+    threads: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int = 1,
     resume: bool = False,
@@ -94,6 +95,9 @@ def fit(
         one that returns True ends the training. They may look, and not change the model.
     seed
         Of the order, of what is kept aside and of dropout. Same seed, same bits.
+    threads
+        How many threads share a step; as many as the work is worth, if it is not said. The same
+        number gives the same bits.
     checkpoint
         A file to which the whole state of the training is written every ``checkpoint_every``
         epochs, at the end, and on Ctrl-C.
@@ -132,6 +136,8 @@ def fit(
         "accumulate": accumulate,
         "checkpoint_every": checkpoint_every,
     }
+    if threads is not None:
+        counts["threads"] = threads
     require(("fit", {**counts, "seed": seed}), **dict.fromkeys(counts, COUNT), seed=WHOLE)
     optimiser = Adam() if optimiser is None else optimiser
     _require_kinds(model, loss, optimiser, averaging, early_stopping, callbacks)
@@ -154,6 +160,7 @@ def fit(
         accumulate,
         early_stopping,
         seed,
+        threads,
     )
     if resume and checkpoint is not None:
         progress.restore(checkpoint, session.settings)

@@ -65,9 +65,10 @@ class Session:
     accumulate: int
     early_stopping: EarlyStopping | None
     seed: int
+    threads: int | None = None
 
     def __post_init__(self) -> None:
-        self.evaluate = Prepared(self.recipe.objective, fall_back=True)
+        self.evaluate = Prepared(self.recipe.objective, fall_back=True, threads=self.threads)
         self.recorded = self.accumulate == 1
         self._engine: Engine | None = None
         self.started = time.perf_counter()
@@ -123,7 +124,9 @@ class Session:
         if self.recorded:
             try:
                 if self._engine is None:
-                    self._engine = Engine(self.recipe, self.progress.learned, self.data)
+                    self._engine = Engine(
+                        self.recipe, self.progress.learned, self.data, self.threads
+                    )
                     self.progress.learned = self._engine.learned
                 self._engine.prepare(size)
             except TraceError:  # a step that branches on numbers is walked

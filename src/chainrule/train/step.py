@@ -72,7 +72,7 @@ class Recipe(NamedTuple):
         a weight is an error here, with its row.
         """
         starts = range(0, data.size, rows)
-        with evaluating(self.model):
+        with evaluating(self.model), np.errstate(all="ignore"):
             outputs: list[Any] = [
                 functional_call(self.model, {}, *data.at(slice(s, s + rows)).inputs)[0]
                 for s in starts

@@ -40,6 +40,8 @@ class Trainer:
         As in `fit`.
     seed
         Of dropout.
+    threads
+        How many threads share a step; as many as the work is worth, if it is not said.
 
     Examples
     --------
@@ -64,12 +66,14 @@ class Trainer:
         clip_value: float | None = None,
         averaging: EMA | None = None,
         seed: int = 0,
+        threads: int | None = None,
     ) -> None:
         optimiser = Adam() if optimiser is None else optimiser
         self.model = model
         self.recipe = Recipe(model.train(), loss, optimiser, clip_norm, clip_value, averaging)
         self.progress = Progress.start(model, self.recipe, seed)
         self._engine: Engine | None = None
+        self._threads = threads
         self._key = np.array([seed, 0])
         self._rate = np.zeros(1)
         lr = optimiser.lr
@@ -154,7 +158,7 @@ class Trainer:
         """Make what goes the steps, from where the training stands."""
         self.recipe.checked_on(data)
         self.model.train()
-        self._engine = Engine(self.recipe, self.progress.learned, data)
+        self._engine = Engine(self.recipe, self.progress.learned, data, self._threads)
         self.progress.learned = self._engine.learned
 
     def _stopped(self, loss: float, answer: int) -> NoReturn:

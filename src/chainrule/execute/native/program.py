@@ -13,26 +13,34 @@ from llvmlite import binding
 from chainrule.compile import plan
 from chainrule.execute.native.ability import able
 from chainrule.execute.native.blas import blas_threads, gemm_address
-from chainrule.execute.native.engine import load
+from chainrule.execute.native.engine import Library, load
+from chainrule.execute.native.meeting import MEETING
+from chainrule.execute.native.sharing import share
+from chainrule.execute.native.team import cores, let_run, yield_address
 from chainrule.execute.native.writing import Target, segments, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from chainrule.compile import Plan
     from chainrule.graph import Graph
 
-__all__ = ["Desk", "NativeProgram", "host_target"]
+__all__ = ["Desk", "NativeProgram", "host_target", "threads_for"]
 
 _RUN = (ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
 _RUN_FREE, _RUN_HELD = ctypes.CFUNCTYPE(*_RUN), ctypes.PYFUNCTYPE(*_RUN)
-_REPEAT = ctypes.CFUNCTYPE(
-    ctypes.c_int64, *[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_void_p
-)
+_SHARED_RUN = ctypes.CFUNCTYPE(*_RUN, ctypes.c_int64, ctypes.c_void_p)
+_MANY = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+_REPEAT = ctypes.CFUNCTYPE(*_RUN, *_MANY)
+_SHARED_REPEAT = ctypes.CFUNCTYPE(*_RUN, ctypes.c_int64, ctypes.c_void_p, *_MANY)
 _ALIGNMENT = 64
 _SMALL = 8192
 """Bytes of an array that is copied to where the code reads it: cheaper than asking its address."""
 _QUICK = 2e5
 """Operations that are over before another thread could use the interpreter meanwhile."""
+
+_WORTH = 2e7
+"""Operations of a run for each thread, from which on two are faster than one."""
 
 
 class NativeProgram:
@@ -50,6 +58,9 @@ class NativeProgram:
         What to write code for, this machine if it is not said.
     held
         The arrays of the last inputs, which are the same in all calls and read anew in each.
+    threads
+        How many share the work, `threads_for` it if that is not said; one, if there are steps
+        of NumPy's.
 
     Attributes
     ----------
@@ -65,25 +76,44 @@ class NativeProgram:
         watched: Sequence[int] = (),
         target: Target | None = None,
         held: Sequence[Any] = (),
+        threads: int | None = None,
     ) -> None:
-        self.plan = made = plan(graph, donated, guards, watched, able)
         target = target or host_target()
-        symbols = {"chainrule_sgemm": gemm_address("f4"), "chainrule_dgemm": gemm_address("f8")}
-        key = f"{made.key}|{target}"
-        self._library = load(key, lambda: text(made, target), symbols)
-        self._steps = segments(made)
-        self.is_quick = made.cost < _QUICK and not made.hosted
-        kind = _RUN_HELD if self.is_quick else _RUN_FREE
+        made = plan(graph, donated, guards, watched, able)
+        self.threads = threads_for(made, threads)
+        if self.threads > 1:
+            made = plan(graph, donated, guards, watched, able, shared=True)
+        self.plan = made
+        self.sharing = share(made, self.threads) if self.threads > 1 else None
+        self.work = made.work if self.sharing is None else self.sharing.work
+        self._library = self._loaded(target)
+        self.is_quick = made.cost < _QUICK and not made.hosted and self.sharing is None
         self._runs = [
-            steps[0].nodes[0]
-            if steps and steps[0].kind == "host"
-            else kind(self._library.function(f"run{k}"))
-            for k, steps in enumerate(self._steps)
+            steps[0].nodes[0] if steps and steps[0].kind == "host" else self._run_of(k)
+            for k, steps in enumerate(segments(made))
         ]
-        self._repeat = None if made.hosted else _REPEAT(self._library.function("repeat"))
+        self._repeat = None
+        if not made.hosted:
+            kind = _REPEAT if self.sharing is None else _SHARED_REPEAT
+            self._repeat = kind(self._library.function("repeat"))
+        self._limits = _has_large_products(made)
         self._constants = {i: np.ascontiguousarray(x) for i, x in made.graph.constants.items()}
         self.held = tuple(held)
         self._desks: list[Desk] = []
+
+    def _loaded(self, target: Target) -> Library:
+        made, sharing = self.plan, self.sharing
+        symbols = {"chainrule_sgemm": gemm_address("f4"), "chainrule_dgemm": gemm_address("f8")}
+        if sharing is not None:
+            symbols["chainrule_yield"] = yield_address()
+        key = f"{made.key}|{target}|{self.threads}"
+        return load(key, lambda: text(made, target, sharing), symbols)
+
+    def _run_of(self, k: int) -> Any:
+        """Return what calls a segment."""
+        kind = _RUN_HELD if self.is_quick else _RUN_FREE
+        kind = kind if self.sharing is None else _SHARED_RUN
+        return kind(self._library.function(f"run{k}"))
 
     def __call__(self, arrays: Sequence[Any]) -> list[Any] | None:
         """Return the outputs for these inputs, or None where NumPy will say what is wrong."""
@@ -96,11 +126,25 @@ class NativeProgram:
 
     def run(self, desk: Desk) -> int:
         """Run once on what lies on a desk, and return the answer."""
+        if self.sharing is None and not self._limits:
+            return self._run_alone(desk)
+        with blas_threads(1):
+            if self.sharing is None:
+                return self._run_alone(desk)
+            desk.share()
+            (run,) = self._runs
+            jobs = [
+                functools.partial(run, table.ctypes.data, desk.memory, k, desk.meeting)
+                for k, table in enumerate(desk.tables)
+            ]
+            return int(let_run(jobs))
+
+    def _run_alone(self, desk: Desk) -> int:
         for run in self._runs:
             if type(run) is int:
                 _host(self, run, desk)
                 continue
-            status: int = run(desk.table, desk.memory)  # type: ignore[operator]
+            status: int = run(desk.table, desk.memory)
             if status:
                 return status
         return 0
@@ -113,20 +157,49 @@ class NativeProgram:
         done, status
             How many runs went well, and the answer of the one that did not, or 0.
         """
-        if self._repeat is not None:
-            done = ctypes.c_int64(0)
-            status = self._repeat(
-                desk.table, desk.memory, advances.ctypes.data, count, ctypes.byref(done)
-            )
+        try:
+            if self._repeat is None:
+                return self._repeat_in_parts(desk, advances, count)
+            with blas_threads(1):
+                return self._repeat_in_code(desk, advances, count)
+        finally:
             desk.forget(advances)
-            return done.value, int(status)
+
+    def _repeat_in_parts(self, desk: Desk, advances: Any, count: int) -> tuple[int, int]:
         for k in range(count):
             status = self.run(desk)
             if status:
                 return k, status
             desk.addresses += advances
-        desk.forget(advances)
         return count, 0
+
+    def _repeat_in_code(self, desk: Desk, advances: Any, count: int) -> tuple[int, int]:
+        done = [ctypes.c_int64(0) for _ in range(self.threads)]
+        last = [(advances.ctypes.data, count, ctypes.byref(each)) for each in done]
+        if self.sharing is None:
+            status = self._repeat(desk.table, desk.memory, *last[0])  # type: ignore[misc]
+        else:
+            desk.share()
+            jobs = [
+                functools.partial(
+                    _with, (advances, done), self._repeat, table.ctypes.data, desk.memory, k,
+                    desk.meeting, *last[k],
+                )
+                for k, table in enumerate(desk.tables)
+            ]
+            status = let_run(jobs)
+        return done[0].value, int(status)
+
+
+def _with(held: Any, run: Any, *arguments: Any) -> Any:
+    """Call a function while something that it works on is held."""
+    del held
+    return run(*arguments)
+
+
+def _has_large_products(plan: Plan) -> bool:
+    """Return whether a run may call BLAS, whose threads then have to be held back."""
+    return any(step.kind == "product" for step in plan.steps) and plan.cost >= _QUICK
 
 
 class Desk:
@@ -140,11 +213,14 @@ class Desk:
         graph = plan.graph
         self.program = program
         self.addresses = np.zeros(max(len(plan.arrays), 1), np.int64)
-        self._work = np.zeros(plan.work + _ALIGNMENT, np.uint8)
+        self._work = np.zeros(program.work + _ALIGNMENT + MEETING, np.uint8)
         start = -self._work.ctypes.data % _ALIGNMENT
-        self.work = self._work[start:]
+        self.meeting = self._work.ctypes.data + start
+        self.work = self._work[start + MEETING :]
         self.table = self.addresses.ctypes.data
-        self.memory = self._work.ctypes.data + start
+        self.memory = self.meeting + MEETING
+        self.tables = [self.addresses]
+        self.tables += [np.zeros_like(self.addresses) for _ in range(program.threads - 1)]
         self._small: list[Any] = []
         self._inputs: list[Any] = []
         self._gapped: list[tuple[Any, Any]] = []
@@ -180,6 +256,12 @@ class Desk:
             self._outputs.append((k, own, node))
         else:
             self._small.append(own)
+
+    def share(self) -> None:
+        """Give each thread the addresses, and an empty meeting place."""
+        for table in self.tables[1:]:
+            table[:] = self.addresses
+        ctypes.memset(self.meeting, 0, MEETING)
 
     def give(self, arrays: Sequence[Any]) -> None:
         """Put arrays where the code reads them."""
@@ -267,6 +349,29 @@ def _array(program: NativeProgram, index: int, desk: Desk) -> Any:
     address = int(desk.addresses[place.array]) + place.offset * node.dtype.itemsize
     buffer = (ctypes.c_char * count).from_address(address)
     return np.frombuffer(buffer, node.dtype).reshape(node.shape)
+
+
+def threads_for(plan: Plan, wanted: int | None = None) -> int:
+    """Return how many threads share a plan.
+
+    Threads have to meet some tens of times in a run, which costs each about a microsecond, and
+    they have to be woken; and where other programs use the cores, they wait for each other. So
+    there is one thread for each `_WORTH` operations, and no more than there are cores. The
+    answer depends on the plan and on the cores that the process may use alone: with the same
+    number of them, the same program gives the same bits.
+
+    Parameters
+    ----------
+    plan
+        What is shared; with steps of NumPy's it is not.
+    wanted
+        How many are asked for.
+    """
+    if plan.hosted:
+        return 1
+    if wanted is not None:
+        return wanted
+    return max(1, min(cores(), int(plan.cost / _WORTH)))
 
 
 @functools.cache

@@ -33,6 +33,10 @@ _WORTH = 4096
 """Operations of a step below which one thread does it."""
 
 
+_BY_ONE = (-1, 0, 0, 0)
+"""The rows of a step that the first thread does alone: it is never in its own way."""
+
+
 class _Access(NamedTuple):
     """Memory that a step reads or writes.
 
@@ -156,6 +160,8 @@ class _Sharer:
     def _add(self, step: Step) -> None:
         rows = self._rows(step)
         accesses = list(self._accesses(step, rows))
+        if not rows:
+            accesses = [access._replace(rows=_BY_ONE) for access in accesses]
         if any(self._is_pending(access) for access in accesses):
             self._gather()
         waits = any(a.meets(b) for a in accesses for b in self.since)
@@ -177,7 +183,8 @@ class _Sharer:
         """Let all meet, and one put together what was folded."""
         if self.pending:
             self.sharing.items.append(Item("gather", folds=tuple(self.pending)))
-            self.since = [self._whole(i, writes=True) for i in self.pending]
+            whole = [self._whole(i, writes=True) for i in self.pending]
+            self.since = [access._replace(rows=_BY_ONE) for access in whole]
             self.pending = []
 
     def _is_pending(self, access: _Access) -> bool:

@@ -147,7 +147,7 @@ def _tell(frame: Frame) -> None:
     after = frame.function.append_basic_block("after")
     builder.cbranch(builder.icmp_signed("!=", status, frame.integer(0)), wrong, after)
     builder.position_at_end(wrong)
-    builder.store_atomic(status, _shared_status(frame), "monotonic", 8)
+    builder.atomic_rmw("xchg", _shared_status(frame), status, "monotonic")
     builder.branch(after)
     builder.position_at_end(after)
 
