@@ -39,6 +39,7 @@ from chainrule.nn.losses import (
 from chainrule.nn.module import Module, functional_call
 from chainrule.nn.normalisation import BatchNorm1d, LayerNorm
 from chainrule.nn.parameters import Buffer, Parameter, accumulating
+from chainrule.nn.prediction import predict
 from chainrule.nn.regression import (
     binary_cross_entropy_with_logits,
     huber_loss,
@@ -100,4 +101,5 @@ __all__ = [
     "mse_loss",
     "nll_loss",
     "poisson_nll_loss",
+    "predict",
 ]
