@@ -139,8 +139,9 @@ def _without_idle_folds(
         return None
     if any(xs[0].shape[a] != 1 for a in node.attributes["axis"]):
         return None
-    x = xs[0] if xs[0].dtype == node.dtype else np.astype(xs[0], node.dtype)  # type: ignore[call-overload]
-    return np.reshape(x, node.shape)  # type: ignore[call-overload,no-any-return]
+    x: Any = xs[0] if xs[0].dtype == node.dtype else np.astype(xs[0], node.dtype)  # type: ignore[call-overload]
+    y: Value = np.reshape(x, node.shape)  # type: ignore[assignment]
+    return y
 
 
 class _Products:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from chainrule.compile.fuse import Grouping
+    from chainrule.compile.lowering import Seen
     from chainrule.graph import Graph, Node
 
 __all__ = ["Array", "Copy", "Plan", "Step", "plan"]
@@ -34,7 +35,7 @@ class Array(NamedTuple):
     """A piece of memory from outside: an input, an output or a constant of the graph."""
 
     kind: str
-    index: int
+    index: int  # type: ignore[assignment]  # a tuple has a method of this name
 
 
 @dataclass
@@ -467,7 +468,7 @@ class _Memory:
             self.work.release(key)
 
 
-def placed_parts(grouping: Grouping, index: int) -> list[tuple[object, Layout]]:
+def placed_parts(grouping: Grouping, index: int) -> list[tuple[Seen, Layout]]:
     """Return for each operand of a placement how it lies and where it goes in the output."""
     node = grouping.graph.nodes[index]
     operands = [grouping.graph.nodes[i] for i in node.inputs]

@@ -27,6 +27,7 @@ class _Signature(NamedTuple):
     """What is kept for arguments of one signature: how to run, and the form of the result."""
 
     runner: Runner
+    start: Any
     results: Any
 
 
@@ -73,7 +74,8 @@ class Prepared:
             mode = getattr(self.function, "training", None)
             known = self._plain.get((mode, *[(x.shape, x.dtype) for x in arguments]))
             if known is not None:
-                return known.runner(arguments)[0]
+                y = known.start(arguments)
+                return (known.runner.by_numpy(arguments) if y is None else y)[0]
         return self._general(arguments)
 
     def _general(self, arguments: Sequence[Any]) -> Any:
@@ -109,7 +111,8 @@ class Prepared:
             return results
 
         graph, arrays = captured(flat, [Spec(x.shape, x.dtype) for x in given])
-        known = _Signature(Runner(simplify(graph), arrays, self.threads), found[0])
+        runner = Runner(simplify(graph), arrays, self.threads)
+        known = _Signature(runner, runner.start or runner, found[0])
         self._programs[key] = known
         is_plain = structure == optree.tree_structure((0,) * len(given))
         if is_plain and found[0] == optree.tree_structure(0):

@@ -30,16 +30,20 @@ class _Capturing(ShapeTracer):
     def __init__(self) -> None:
         super().__init__()
         self.found: list[Any] = []
-        self._values: dict[int, Value] = {}
+        self._values: dict[Any, Value] = {}
 
     def constant(self, number: Any) -> Value:
         """Add an input for an array from outside, one for each array."""
         if type(number) is not np.ndarray or not number.ndim or number.dtype.kind not in REAL:
             return super().constant(number)
-        if id(number) not in self._values:
-            self._values[id(number)] = self.input(Spec(number.shape, number.dtype))
-            self.found.append(number)  # which keeps its identity, too
-        return self._values[id(number)]
+        if number.flags.f_contiguous and not number.flags.c_contiguous:
+            turned: Any = self.constant(number.T)  # W.T is a view of W, which is read as it lies
+            return np.transpose(turned)  # type: ignore[return-value]
+        key = (number.ctypes.data, number.shape, number.strides, number.dtype)
+        if key not in self._values:
+            self._values[key] = self.input(Spec(number.shape, number.dtype))
+            self.found.append(number)  # which keeps its memory, too
+        return self._values[key]
 
 
 _OUTERMOST: ContextVar[_Capturing | None] = ContextVar("_OUTERMOST", default=None)

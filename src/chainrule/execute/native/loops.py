@@ -14,9 +14,8 @@ import numpy as np
 from llvmlite import ir
 
 from chainrule.execute.native.frame import INT, Frame
-from chainrule.execute.native.sharing import UNIT
+from chainrule.execute.native.literals import BOOL, vector_type
 from chainrule.execute.native.numbers import (
-    BOOL,
     Number,
     convert,
     first_lanes,
@@ -26,8 +25,8 @@ from chainrule.execute.native.numbers import (
     reduce_mul,
     register_type,
     splat,
-    vector_type,
 )
+from chainrule.execute.native.sharing import UNIT
 from chainrule.graph import Counted, Fold, Gathered
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class _Chunk(NamedTuple):
 
     start: ir.Value | None
     width: int
-    count: ir.Value | None
+    count: ir.Value | None  # type: ignore[assignment]  # a tuple has a method of this name
 
 
 class _Total(NamedTuple):
@@ -267,16 +266,15 @@ class _Walk:
         frame, node, form = self.frame, self.graph.nodes[index], self._form(index)
         if isinstance(form, Fold):
             (reading,) = self.readings[index]
-            self._fold(index, self._operand(index, reading, chunk, found), chunk)
+            self._fold(index, self._operand(reading, chunk, found), chunk)
             return
         if isinstance(form, Counted):
             y = form.element(self._flat_place(index, chunk), *self._keys(index), **node.attributes)
         elif isinstance(form, Gathered):
             y = self._gathered(index, chunk, found)
         else:
-            xs = [self._operand(index, r, chunk, found) for r in self.readings[index]]
-            assert node.op is not None
-            y = node.op.forward(*xs, **node.attributes)
+            xs = [self._operand(r, chunk, found) for r in self.readings[index]]
+            y = node.op.forward(*xs, **node.attributes)  # type: ignore[union-attr]
         if not isinstance(y, Number):  # a rule may give a constant
             y = frame.number(y, node.dtype)
         y = splat(convert(y, node.dtype), chunk.width)
@@ -287,9 +285,7 @@ class _Walk:
             base = frame.temporary(index, self.lengths[-1])
             self._put(y, frame.element(base, chunk.start, node.dtype.itemsize), chunk)
 
-    def _operand(
-        self, index: int, reading: Reading, chunk: _Chunk, found: dict[int, Any]
-    ) -> Number:
+    def _operand(self, reading: Reading, chunk: _Chunk, found: dict[Any, Any]) -> Number:
         """Return an operand: from a register, from memory, or from a pass before."""
         source = reading.source
         if source in found:
@@ -311,8 +307,8 @@ class _Walk:
         if key in self.row:
             return self.row[key]  # type: ignore[no-any-return]
         if key not in found:
-            found[key] = self._loaded(reading, chunk)  # type: ignore[index]
-        return found[key]  # type: ignore[index,no-any-return]
+            found[key] = self._loaded(reading, chunk)
+        return found[key]  # type: ignore[no-any-return]
 
     def _load_ahead(self, index: int) -> None:
         """Load what a node reads and what does not change along the row."""
@@ -394,7 +390,7 @@ class _Walk:
         return frame.element(base, place, dtype.itemsize), stride
 
     def _own(self, index: int) -> ir.Value:
-        """Return where a node of the loop puts its numbers: a fold of rows that are shared, apart."""
+        """Return where a node of the loop puts its numbers: a fold of shared rows apart."""
         if self.frame.rows and 0 in self.grouping.folded(index):
             return self.frame.folded(index)
         return self.frame.array(index)
@@ -442,9 +438,9 @@ class _Walk:
         frame, builder = self.frame, self.frame.builder
         table, *places = self.readings[index]
         layout = self.grouping.places[self.graph.nodes[index].inputs[0]].layout
-        at: Number | None = None
+        at: Any = None
         for axis, reading in enumerate(places):
-            k = self._operand(index, reading, chunk, found).astype(_INTEGER)
+            k: Any = self._operand(reading, chunk, found).astype(_INTEGER)
             n = layout.shape[axis]
             k = np.where(k < 0, k + n, k)
             inside = np.logical_and(k >= 0, k < n)
@@ -478,7 +474,7 @@ class _Walk:
             return
         if chunk.count is not None:
             counts = first_lanes(builder, _INTEGER, chunk.width, chunk.count)
-            condition = np.logical_or(condition, np.logical_not(counts))
+            condition = np.logical_or(condition, np.logical_not(counts))  # type: ignore[assignment]
         bits = builder.bitcast(condition.value, ir.IntType(chunk.width))
         everywhere = builder.icmp_signed("==", bits, ir.Constant(bits.type, -1))
         self.frame.refuse_unless(everywhere)
@@ -584,7 +580,7 @@ class _Walk:
             x = splat(x, chunk.width)
             if chunk.count is not None:
                 counts = first_lanes(builder, dtype, chunk.width, chunk.count)
-                x = np.where(counts, x, x.same(_neutral(ufunc, dtype)))
+                x = np.where(counts, x, x.same(_neutral(ufunc, dtype)))  # type: ignore[assignment]
             if chunk.width < total.width:  # numbers after the last full vector
                 self._take_number(total, x, ufunc, dtype)
                 return

@@ -15,8 +15,6 @@ from chainrule.graph import Layout
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chainrule.execute.native.numbers import Number
-
 __all__ = ["write_copies", "write_placed", "write_scatter"]
 
 
@@ -93,9 +91,9 @@ def _checked(
     )
     k: Any = frame.load(address, dtype).astype(np.int64)
     k = np.where(k < 0, k + length, k)
-    inside = np.logical_and(k >= 0, k < length)
+    inside: Any = np.logical_and(k >= 0, k < length)
     frame.refuse_unless(inside.value)
-    far: Number = np.where(inside, k, 0) * stride
+    far: Any = np.where(inside, k, 0) * stride
     return far.value
 
 
