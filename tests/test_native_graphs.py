@@ -50,7 +50,7 @@ def taken(graph, how):
     return found
 
 
-def check_course(course, way, how):
+def check_course(course, way, how, threads=1):
     """Require what a course comes to, and its gradient, to be NumPy's to rounding."""
     target, dtype = way
     given = arrays_of(course, dtype)
@@ -59,13 +59,16 @@ def check_course(course, way, how):
     assume(all(0 not in node.shape for node in graph.nodes))
     donated = taken(graph, how)
     guards = (len(course.shapes),) if how == 1 else ()
-    program = NativeProgram(graph, donated, guards, target=target)
+    program = NativeProgram(graph, donated, guards, target=target, threads=threads)
     check_plan(program.plan)
     with np.errstate(all="ignore"):
         wanted = graph.evaluate(*given)
         numbers = wide.walk(*exact)
     found = run(program, given)
     assert found.answer == 0
+    for _ in range(3 if program.threads > 1 else 0):
+        for a, b in zip(run(program, given).results, found.results, strict=True):
+            np.testing.assert_array_equal(a, b)
     agree(found.results, wanted, wide.results(numbers), 4 * largest(numbers), dtype)
     for k, x in enumerate(given):
         if k not in donated.values():
@@ -81,11 +84,29 @@ def test_a_random_graph(course, way, how):
     check_course(course, way, how)
 
 
+@settings(max_examples=20, **AS_MANY)
+@given(courses, st.sampled_from(WAYS), st.integers(0, 2))
+def test_a_random_graph_of_two_threads(course, way, how):
+    check_course(course, way, how, threads=2)
+
+
 @pytest.mark.slow
 @settings(max_examples=400, **AS_MANY)
-@given(courses, st.sampled_from(WAYS), st.integers(0, 2))
-def test_many_random_graphs(course, way, how):
-    check_course(course, way, how)
+@given(courses, st.sampled_from(WAYS), st.integers(0, 2), st.integers(1, 2))
+def test_many_random_graphs(course, way, how, threads):
+    check_course(course, way, how, threads)
+
+
+@pytest.mark.parametrize("shape", [(12, 15, 15), (23, 9, 37)])
+def test_threads_begin_folds_of_their_own_rows_alone(shape):
+    """One thread once began the sums of another again, after these were done."""
+    x = np.random.default_rng(0).normal(size=shape)
+    f = lambda x: (np.max(x / 9, axis=1), np.sum(np.tanh(x), axis=1))
+    program = NativeProgram(graph_of(f, [x]), threads=2)
+    assert program.threads == 2
+    for _ in range(20):
+        for a, b in zip(run(program, [x]).results, f(x), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
 # ------------------------------------------------------------------ sums, and what they lose

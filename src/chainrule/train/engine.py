@@ -34,7 +34,9 @@ __all__ = ["Engine", "Steps"]
 _SECONDS = 0.05
 """How long steps run before Ctrl-C and progress are looked at."""
 _COPIES = 50
-"""How many times as long as a copy takes steps may run until the next copy."""
+"""How many times as long as a copy takes steps run at least until the next copy."""
+_FIRST = 2.0
+"""How many seconds steps run at least until the next copy: that long they may run again."""
 
 
 class Steps(NamedTuple):
@@ -107,12 +109,12 @@ class Engine:
         groups = self._groups(learned)
         self._arenas = [Arena(xs) for _, xs in groups]
         self._flats = [x for arena, (_, xs) in zip(self._arenas, groups, strict=True) for x in arena.flats(xs)]
-        self._like = learned
+        self._like = _without_numbers(learned)
         self.learned = self._seen(self._flats)
         self._programs: dict[int, Repeated] = {}
         self._singles: dict[Any, tuple[Repeated, list[Any]]] = {}
+        self._begin_anew(learned)
         self._counts: dict[int, int] = {}
-        self._save()
 
     def holds(self, data: Batch) -> bool:
         """Return whether these are the examples that steps go over."""
@@ -139,11 +141,23 @@ class Engine:
 
     def take(self, learned: Learned) -> None:
         """Go on from somewhere else."""
-        groups = self._groups(learned)
-        fresh = [x for arena, (_, xs) in zip(self._arenas, groups, strict=True) for x in arena.flats(xs)]
-        for flat, x in zip(self._flats, fresh, strict=True):
+        for flat, x in zip(self._flats, self._packed(learned), strict=True):
             flat[...] = x
-        self._save()
+        self._begin_anew(learned)
+
+    def _packed(self, learned: Learned) -> list[Any]:
+        """Return arrays that lie elsewhere in flat ones."""
+        groups = self._groups(learned)
+        return [
+            x for arena, (_, xs) in zip(self._arenas, groups, strict=True) for x in arena.flats(xs)
+        ]
+
+    def _begin_anew(self, learned: Learned) -> None:
+        """Take what is learned now, which somebody else holds, as what to come back to."""
+        self._start: Learned | None = learned
+        self._copy: list[Any] = []
+        self._log: list[_Run] = []
+        self._is_logged, self._spent, self._patience = True, 0.0, _FIRST
 
     def _seen(self, flats: Sequence[Any]) -> Learned:
         """Return what lies in flat arrays, or in flat values, by its names."""
@@ -169,14 +183,14 @@ class Engine:
         """Copy what is learned, to be able to come back to it."""
         start = time.perf_counter()
         self._copy = [x.copy() for x in self._flats]
-        self._log: list[_Run] = []
-        self._is_logged = True
-        self._copying, self._spent = time.perf_counter() - start, 0.0
+        self._start, self._log, self._is_logged, self._spent = None, [], True, 0.0
+        self._patience = max(_FIRST, _COPIES * (time.perf_counter() - start))
 
     def _go_back(self) -> None:
         """Take what is learned back to the last copy."""
-        for flat, copy in zip(self._flats, self._copy, strict=True):
-            flat[...] = copy
+        copy = self._copy if self._start is None else self._packed(self._start)
+        for flat, x in zip(self._flats, copy, strict=True):
+            flat[...] = x
 
     # ------------------------------------------------------------------ steps
 
@@ -208,7 +222,7 @@ class Engine:
             np.ascontiguousarray(keys, np.int64),
             np.asarray(rates, np.float64),
         )
-        if self._spent > _COPIES * self._copying or not self._is_logged:
+        if self._spent > self._patience or not self._is_logged:
             self._save()
         steps, answer = self._run(run)
         if answer == SPOILT:
@@ -248,7 +262,7 @@ class Engine:
             outputs = [np.zeros((1,), dtype) for dtype in program.dtypes]
             single = self._singles[signature] = (program, outputs)
         program, outputs = single
-        if self._log or self._spent > _COPIES * self._copying:
+        if self._log or self._spent > self._patience:
             self._save()
         start = time.perf_counter()
         inputs = [*self._flats, key, rate, *[np.ascontiguousarray(x) for x in leaves]]
@@ -366,6 +380,13 @@ class Engine:
         average = None if self._like.average is None else list(next(taken))
         state = self._like.optimiser._replace(step=np.reshape(flats[-1], ()), memory=memory)
         return Learned(parameters, {}, state, average)  # type: ignore[arg-type]
+
+
+def _without_numbers(learned: Learned) -> Learned:
+    """Return the containers of what is learned, with nothing in them."""
+    tree: Any = learned
+    empty: Learned = optree.tree_map(lambda _: 0, tree)
+    return empty
 
 
 def _acts_on_elements(recipe: Recipe, learned: Learned) -> bool:

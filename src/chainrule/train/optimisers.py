@@ -83,7 +83,7 @@ class Optimiser(ABC):
             require_floating(p)
         memory = {
             name: optree.tree_unflatten(
-                structure, [np.full(p.shape, start, p.dtype)[()] for p in leaves]
+                structure, [_filled(p, start) for p in leaves]
             )
             for name, start in self.remembers().items()
         }
@@ -167,6 +167,13 @@ class Optimiser(ABC):
 
         The numbers are those of `numbers`, in the dtype of the parameter.
         """
+
+
+def _filled(like: Any, number: float) -> Any:
+    """Return an array of one number; zeros are memory only once they are written to."""
+    if not number:
+        return np.zeros(like.shape, like.dtype)[()]
+    return np.full(like.shape, number, like.dtype)[()]
 
 
 def _names(names: Any) -> str:

@@ -1,4 +1,20 @@
-"""Products of large matrices as machine code of their own."""
+"""Products of large matrices as machine code of their own.
+
+The order of work is that of Goto and van de Geijn, Anatomy of High-Performance Matrix
+Multiplication, ACM Transactions on Mathematical Software 34 (2008), with what follows from sizes
+that are known while the code is written, and from caches that have grown since:
+
+* k is cut into pieces of at most `_DEPTH` bytes; most products have only one.
+* Some columns of B, two vectors wide, are copied into a panel that stays in the second cache, or
+  in the first. Every tile of the rows of C is then multiplied with it.
+* A is read where it lies, unless its rows are so far apart that they compete for the same places
+  of the caches: then it is copied to where they do not.
+
+Rows of C are given out so that the heights of tiles differ by one at most, and a tile is written
+for either height: nothing is computed twice or thrown away at an edge, but for lanes of the last
+vector. Each number of C is a sum in the order of k, wherever its tile begins, so threads that
+share the rows get the same bits as one alone.
+"""
 
 from __future__ import annotations
 
@@ -9,152 +25,278 @@ from llvmlite import ir
 from chainrule.execute.native.lanes import Lanes
 from chainrule.execute.native.tiles import (
     Tile,
-    copied,
-    copied_panel,
+    copy_rows,
     least,
     number,
     repeated,
     tile_function,
+    write_panel,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chainrule.execute.native.small import Multiplication
 
 __all__ = ["is_large", "large_product", "large_work"]
 
 _INT, _POINTER = ir.IntType(64), ir.PointerType()
-DEPTH = 512
-GROUP = 2**19
-COPY = None
+_LINE = 64
+"""Bytes of a line of the caches."""
+_WAY = 4096
+"""Bytes between numbers that compete for the same places of the first cache."""
+_DEPTH = 4096
+"""Bytes of a row of A up to which k is not cut. Measured: a quarter of it is a tenth slower."""
+_COPY = 2**22
+"""Bytes of A that are copied at a time. Measured: from the third cache tiles are as quick."""
+_LEAST = 16
+"""Rows, columns and numbers of a sum that a product must have at least."""
+
 
 class _Plan(NamedTuple):
+    """How a product is cut.
+
+    Attributes
+    ----------
+    lanes
+        How many numbers a vector has.
+    vectors
+        Of a row of a tile.
+    rows, tiles, larger
+        So many tiles lie below each other. The first `larger` ones, at least one, have a row more
+        than `rows`.
+    pieces, depth
+        Into how many pieces k is cut, and the length of the longest.
+    groups, stride
+        Into how many groups the tiles are divided, whose rows of A are copied together, and the
+        distance at which the rows then lie; 0 if they are not copied.
+    """
+
+    lanes: int
+    vectors: int
     rows: int
     tiles: int
     larger: int
-    vectors: int
+    pieces: int
     depth: int
-    group: int
-    copies: bool
+    groups: int
     stride: int
 
+    @property
+    def width(self) -> int:
+        """How many columns a panel has."""
+        return self.vectors * self.lanes
 
-def plan(x: Multiplication, lanes: int) -> _Plan:
-    width = lanes * 4 // x.dtype.itemsize
-    sums = 28 if lanes == 16 else 12
-    vectors = min(2, -(-x.n // width))
-    most = 14 if lanes == 16 else 6
-    if vectors == 1:
-        most = 24 if lanes == 16 else 10
-    tiles = -(-x.m // most)
-    rows = (x.m - 1) // tiles
-    blocks = -(-x.k // (DEPTH * 4 // x.dtype.itemsize))
-    depth = -(-x.k // blocks)
-    if blocks > 1:
-        depth = -(-depth // 16) * 16
-    step = x.a[0] * x.dtype.itemsize
-    by_rows = x.a[1] == 1
-    copies = COPY if COPY is not None else (step % 2048 == 0 if by_rows else False)
-    if by_rows:
-        stride = (-(-depth * x.dtype.itemsize // 64) | 1) * 64 // x.dtype.itemsize
-        group = max(1, GROUP // ((rows + 1) * depth * x.dtype.itemsize))
-    else:
-        group = max(1, GROUP // ((rows + 1) * depth * x.dtype.itemsize))
-    groups = -(-tiles // group)
-    group = -(-tiles // groups)
-    if not by_rows:
-        stride = (-(-(group * (rows + 1)) * x.dtype.itemsize // 64) | 1) * 64 // x.dtype.itemsize
-    return _Plan(rows, tiles, x.m - rows * tiles, vectors, depth, group, copies, stride)
+    @property
+    def panel(self) -> int:
+        """How many numbers a panel has."""
+        return self.width * self.depth
 
-
-def large_work(x: Multiplication, lanes: int) -> int:
-    """Return how many bytes of work memory a product needs."""
-    p = plan(x, lanes)
-    width = lanes * 4 // x.dtype.itemsize
-    return x.dtype.itemsize * (p.depth * p.vectors * width + _copy(x, p))
-
-
-def _copy(x, p):
-    if not p.copies:
-        return 0
-    return p.stride * (p.group * (p.rows + 1) if x.a[1] == 1 else p.depth)
-
-
-def large_product(module: ir.Module, x: Multiplication, lanes: int, *, masks: bool, shared: bool = False) -> ir.Function:
-    p = plan(x, lanes)
-    name = f"{x.name}_large" + "_shared" * shared
-    function = module.globals.get(name)
-    if function is not None:
-        return function
-    kind = ir.FunctionType(ir.VoidType(), [*[_POINTER] * 4, *[_INT] * shared])
-    function = ir.Function(module, kind, name)
-    function.linkage = "internal"
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
-    code = Lanes(builder, x.dtype, lanes * 4 // x.dtype.itemsize, masks=masks)
-    a, b, c, work = function.args[:4]
-    larger = number(p.larger)
-    if shared:
-        larger = builder.sub(larger, builder.sub(number(x.m), function.args[4]))
-    width = code.lanes
-    full, rest = divmod(x.n, p.vectors * width)
-    panel = work
-    copy = code.at(work, [(p.depth * p.vectors * width, 1)])
-    blocks = -(-x.k // p.depth)
-    strides = x.a
-    if p.copies:
-        strides = (p.stride, 1) if x.a[1] == 1 else (1, p.stride)
-    
-    def block(j, _):
-        start = builder.mul(j, number(p.depth))
-        depth = least(builder, number(p.depth), builder.sub(number(x.k), start)) if blocks > 1 else number(x.k)
-        adds = builder.icmp_signed(">", j, number(0))
-        b0 = code.at(b, [(start, x.b[0])])
-
-        def group(g, _):
-            first = builder.mul(g, number(p.group))
-            last = least(builder, builder.add(first, number(p.group)), number(p.tiles))
-            before = least(builder, first, larger)
-            large = builder.sub(least(builder, last, larger), before)
-            small = builder.sub(builder.sub(last, first), large)
-            row = builder.add(builder.mul(first, number(p.rows)), before)
-            a0 = code.at(a, [(row, x.a[0]), (start, x.a[1])])
-            c0 = code.at(c, [(row, x.n)])
-            if p.copies:
-                rows = builder.add(builder.mul(builder.sub(last, first), number(p.rows)), large)
-                if x.a[1] == 1:
-                    copied(code, (rows, depth), (a0, x.a[0]), (copy, p.stride))
-                else:
-                    copied(code, (depth, rows), (a0, x.a[1]), (copy, p.stride))
-                a0 = copy
-
-            def strip(column, counts):
-                copied_panel(code, x.b, counts, (code.at(b0, [(column, x.b[1])]), panel), depth)
-                carried = [a0, code.at(c0, [(column, 1)])]
-                for rows, times in ((p.rows + 1, large), (p.rows, small)):
-                    if not rows or (rows == p.rows and p.larger == p.tiles and not shared):
-                        continue
-                    tile = Tile(x.dtype, width, masks, rows, len(counts), counts[-1], strides, x.n, x.k if blocks == 1 else 0)
-                    f = tile_function(module, tile)
-                    def body(_, carried):
-                        builder.call(f, [carried[0], panel, carried[1], depth, adds])
-                        return [code.at(carried[0], [(rows, strides[0])]), code.at(carried[1], [(rows, x.n)])]
-                    carried = repeated(code, times, carried, body)
-
-            def whole(j, _):
-                strip(builder.mul(j, number(p.vectors * width)), [width] * p.vectors)
-                return []
-            repeated(code, number(full), [], whole)
-            if rest:
-                counts = [min(width, rest - s) for s in range(0, rest, width)]
-                strip(number(full * p.vectors * width), counts)
-            return []
-
-        repeated(code, number(-(-p.tiles // p.group)), [], group)
-        return []
-
-    repeated(code, number(blocks), [], block)
-    builder.ret_void()
-    return function
+    @property
+    def copied(self) -> int:
+        """How many numbers of A are copied at a time."""
+        return -(-self.tiles // self.groups) * (self.rows + 1) * self.stride
 
 
 def is_large(x: Multiplication, lanes: int) -> bool:
-    return x.m >= 32 and x.n >= 16 and x.k >= 16
+    """Return whether a product is computed here rather than by BLAS.
+
+    Parameters
+    ----------
+    x
+        The product.
+    lanes
+        How many numbers of 4 bytes a vector register holds.
+    """
+    del lanes
+    is_plain = 1 in x.b and 1 in x.a
+    return is_plain and min(x.m, x.n, x.k) >= _LEAST
+
+
+def large_work(x: Multiplication, lanes: int) -> int:
+    """Return how many bytes of work memory the function of a product needs.
+
+    They are best at a multiple of 64; each thread needs its own.
+    """
+    plan = _plan(x, lanes)
+    return (plan.panel + plan.copied) * x.dtype.itemsize
+
+
+def large_product(
+    module: ir.Module, x: Multiplication, lanes: int, *, masks: bool, shared: bool = False
+) -> ir.Function:
+    """Return the function of a module that computes a product, written if it is not there yet.
+
+    Its signature is ``void product(T *a, T *b, T *c, char *work)``.
+
+    Parameters
+    ----------
+    module
+        Where it goes.
+    x
+        What it computes. It is not `turned`.
+    lanes, masks
+        As for `Frame`.
+    shared
+        Whether the function has one more argument, ``int64_t rows``: how many rows of A and C
+        there are, `x.m` or one less.
+    """
+    name = f"{x.name}_large" + "_shared" * shared
+    function = module.globals.get(name)
+    if function is None:
+        kind = ir.FunctionType(ir.VoidType(), [*[_POINTER] * 4, *[_INT] * shared])
+        function = ir.Function(module, kind, name)
+        function.linkage = "internal"
+        _Writer(function, x, _plan(x, lanes), masks=masks).write()
+    return function
+
+
+def _plan(x: Multiplication, lanes: int) -> _Plan:
+    """Return how a product is cut."""
+    itemsize = x.dtype.itemsize
+    width = lanes * 4 // itemsize
+    vectors = min(2, -(-x.n // width))
+    # All registers but those of a row of the panel and of a number of A; of 16 or 32.
+    highest = {True: (24, 14), False: (10, 6)}[lanes == 16][vectors - 1]
+    tiles = -(-x.m // highest)
+    rows = (x.m - 1) // tiles
+    pieces = -(-x.k * itemsize // _DEPTH)
+    depth = -(-x.k // pieces)
+    groups, stride = 1, 0
+    if x.a[1] == 1 and x.a[0] * itemsize % _WAY == 0:
+        stride = (-(-depth * itemsize // _LINE) | 1) * _LINE // itemsize
+        groups = -(-x.m * stride * itemsize // _COPY)
+    return _Plan(width, vectors, rows, tiles, x.m - rows * tiles, pieces, depth, groups, stride)
+
+
+class _Writer:
+    """What writes the function of one product."""
+
+    def __init__(
+        self, function: ir.Function, x: Multiplication, plan: _Plan, *, masks: bool
+    ) -> None:
+        self.x, self.plan, self.masks = x, plan, masks
+        self.builder = ir.IRBuilder(function.append_basic_block("entry"))
+        self.code = Lanes(self.builder, x.dtype, plan.lanes, masks=masks)
+        self.a, self.b, self.c, self.panel = function.args[:4]
+        self.copy = self.code.at(self.panel, [(plan.panel, 1)])
+        self.strides = (plan.stride, 1) if plan.stride else x.a
+        self.larger: ir.Value = number(plan.larger)
+        self.shared = len(function.args) > 4
+        if self.shared:
+            fewer = self.builder.sub(number(x.m), function.args[4])
+            self.larger = self.builder.sub(self.larger, fewer)
+
+    def write(self) -> None:
+        """Write all."""
+        repeated(self.code, number(self.plan.pieces), [], self._piece)
+        self.builder.ret_void()
+
+    def _piece(self, index: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+        """Multiply a piece of the columns of A with the rows of B that go with them."""
+        start, end = self._cut(index, self.x.k, self.plan.pieces)
+        depth = self.builder.sub(end, start)
+        if self.plan.pieces == 1:
+            depth = number(self.x.k)
+        adds = self.builder.icmp_signed(">", index, number(0))
+        b = self.code.at(self.b, [(start, self.x.b[0])])
+
+        def group(g: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+            first, last = self._cut(g, self.plan.tiles, self.plan.groups)
+            before = least(self.builder, first, self.larger)
+            larger = self.builder.sub(least(self.builder, last, self.larger), before)
+            tiles = self.builder.sub(last, first)
+            row = self.builder.add(self.builder.mul(first, number(self.plan.rows)), before)
+            a = self.code.at(self.a, [(row, self.x.a[0]), (start, self.x.a[1])])
+            if self.plan.stride:
+                rows = self.builder.add(self.builder.mul(tiles, number(self.plan.rows)), larger)
+                copy = (self.copy, self.plan.stride)
+                copy_rows(self.code, rows, depth, (a, self.x.a[0]), copy)
+                a = self.copy
+            smaller = self.builder.sub(tiles, larger)
+            c = self.code.at(self.c, [(row, self.x.n)])
+            self._panels((a, b, c), (larger, smaller), depth, adds)
+            return []
+
+        repeated(self.code, number(self.plan.groups), [], group)
+        return []
+
+    def _cut(self, index: ir.Value, length: int, parts: int) -> tuple[ir.Value, ir.Value]:
+        """Return where a part of a length begins and ends; all are equally long, or nearly."""
+        builder = self.builder
+        if parts == 1:
+            return number(0), number(length)
+        following = builder.add(index, number(1))
+        begin, end = (
+            builder.udiv(builder.mul(i, number(length)), number(parts)) for i in (index, following)
+        )
+        return begin, end
+
+    def _panels(
+        self,
+        at: tuple[ir.Value, ir.Value, ir.Value],
+        times: tuple[ir.Value, ir.Value],
+        depth: ir.Value,
+        adds: ir.Value,
+    ) -> None:
+        """Compute a group of tiles, and others like it to its right."""
+        a, b, c = at
+        lanes, width = self.plan.lanes, self.plan.width
+        full, rest = divmod(self.x.n, width)
+
+        def panel(column: ir.Value, counts: Sequence[int]) -> None:
+            start = self.code.at(b, [(column, self.x.b[1])])
+            write_panel(self.code, self.x.b, counts, depth, (start, self.panel))
+            self._tiles((a, self.code.at(c, [(column, 1)])), times, counts, (depth, adds))
+
+        def whole(j: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+            panel(self.builder.mul(j, number(width)), [lanes] * self.plan.vectors)
+            return []
+
+        repeated(self.code, number(full), [], whole)
+        if rest:
+            counts = [min(lanes, rest - start) for start in range(0, rest, lanes)]
+            panel(number(self.x.n - rest), counts)
+
+    def _tiles(
+        self,
+        at: tuple[ir.Value, ir.Value],
+        times: tuple[ir.Value, ir.Value],
+        counts: Sequence[int],
+        last: tuple[ir.Value, ir.Value],
+    ) -> None:
+        """Compute the tiles of a panel, first those that have a row more."""
+        plan, places = self.plan, list(at)
+        is_known = plan.pieces == 1
+        for rows, count in zip((plan.rows + 1, plan.rows), times, strict=True):
+            if rows == plan.rows == 0 or (
+                rows == plan.rows and plan.larger == plan.tiles and not self.shared
+            ):
+                continue
+            tile = Tile(
+                dtype=self.x.dtype,
+                lanes=plan.lanes,
+                masks=self.masks,
+                rows=rows,
+                vectors=len(counts),
+                stored=counts[-1],
+                a=self.strides,
+                c=self.x.n,
+                depth=self.x.k if is_known else 0,
+            )
+            function = tile_function(self.builder.module, tile)
+
+            def step(
+                _: ir.Value,
+                carried: list[ir.Value],
+                function: ir.Function = function,
+                rows: int = rows,
+            ) -> list[ir.Value]:
+                a, c = carried
+                self.builder.call(function, [a, self.panel, c, *last])
+                return [
+                    self.code.at(a, [(rows, self.strides[0])]),
+                    self.code.at(c, [(rows, self.x.n)]),
+                ]
+
+            places = repeated(self.code, count, places, step)

@@ -552,18 +552,27 @@ class _Walk:
         return all(s for s, _ in lengths)
 
     def _fill(self, index: int, neutral: Any) -> None:
-        """Fill the memory of a fold that adds up in it."""
+        """Fill the memory of a fold that adds up in it; of rows that are shared, a thread's own."""
         frame, node = self.frame, self.graph.nodes[index]
-        base = self._own(index)
-        width, size = frame.lanes // (2 if node.dtype.itemsize == 8 else 1), math.prod(node.shape)
+        base, value = self._own(index), frame.number(neutral, node.dtype)
+        if not frame.rows or 0 in self.grouping.folded(index):
+            self._fill_part(base, value, math.prod(node.shape))
+            return
+        stride = self.outputs[index][0]
+        with frame.over(self.lengths[:1]) as rows:
+            start = frame.element(base, frame.place(0, rows, [stride]), node.dtype.itemsize)
+            self._fill_part(start, value, stride)
+
+    def _fill_part(self, start: ir.Value, value: Number, size: int) -> None:
+        frame, itemsize = self.frame, value.dtype.itemsize
+        width = frame.lanes // (2 if itemsize == 8 else 1)
         full = size - size % width
-        value = frame.number(neutral, node.dtype)
         if full:
             with frame.count(full, width) as k:
-                frame.store(splat(value, width), frame.element(base, k, node.dtype.itemsize))
+                frame.store(splat(value, width), frame.element(start, k, itemsize))
         if full < size:
             with frame.count(size, 1, full) as k:
-                frame.store(value, frame.element(base, k, node.dtype.itemsize))
+                frame.store(value, frame.element(start, k, itemsize))
 
     def _fold(self, index: int, x: Number, chunk: _Chunk) -> None:
         """Take a chunk into a fold."""
