@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.execute.native.program import Desk, NativeProgram, host_target
+from chainrule.execute.native.code import host_target
+from chainrule.execute.native.program import Desk, NativeProgram
 from chainrule.execute.native.writing import Target
 
 HOST = host_target()

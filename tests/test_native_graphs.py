@@ -186,7 +186,6 @@ def test_numbers_that_are_written_alike_are_not_taken_for_each_other():
         np.testing.assert_array_equal(y[0], graph.evaluate(x)[0])
 
 
-@pytest.mark.xfail(strict=True, reason="the key of a program names an op, not its rule")
 @pytest.mark.parametrize("change", ["rule", "number"])
 def test_an_op_declared_anew_is_not_taken_for_the_old_one(change):
     def declared(k):

@@ -12,7 +12,7 @@ from natively import HOST, TARGETS, agree, check_plan, host_steps, largest, run
 from chainrule import ops
 from chainrule.compile import plan
 from chainrule.execute.answers import OUTSIDE
-from chainrule.execute.native import program as native
+from chainrule.execute.native import code as native
 from chainrule.execute.native.ability import able
 from chainrule.execute.native.program import NativeProgram
 from chainrule.graph import OPS, Each, Spec, trace
@@ -166,6 +166,8 @@ def test_a_checked_build_says_when_an_address_is_outside(monkeypatch, name, targ
     graph = simplify(trace(function, Spec(shape)))
     made = plan(graph, donated, able=able)
     monkeypatch.setattr(native, "plan", lambda *_: made)
+    monkeypatch.setattr(native, "_REMEMBERED", 0)
+    native._known.clear()
     x = np.arange(1.0, 1 + np.prod(shape)).reshape(shape)
     sound = run(NativeProgram(graph, donated, target=target), [x])
     assert sound.answer == 0

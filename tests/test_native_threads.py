@@ -9,7 +9,8 @@ import chainrule as cr
 from chainrule import nn, train
 from chainrule.errors import DivergenceError
 from chainrule.execute import Program
-from chainrule.execute.native.program import NativeProgram, threads_for
+from chainrule.execute.native.code import threads_for
+from chainrule.execute.native.program import NativeProgram
 from chainrule.execute.native.sharing import share
 from chainrule.graph import Spec, trace
 from chainrule.transform import simplify

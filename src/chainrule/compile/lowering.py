@@ -16,7 +16,7 @@ from chainrule.ops import stop_gradient as copied
 from chainrule.transform import simplify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from chainrule.graph import Node, Value
 

@@ -19,7 +19,7 @@ from chainrule.compile.fuse import Loop, group
 from chainrule.compile.lowering import lowered
 from chainrule.compile.memory import Place, WorkMemory
 from chainrule.errors import ChainruleError
-from chainrule.graph import Fold, Layout, Placed, Product, Scattered
+from chainrule.graph import Fold, Layout, Placed, Product, Scattered, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -191,6 +191,13 @@ def plan(
     if any(0 in node.shape for node in low.nodes):
         raise ChainruleError("a loop begins before it looks for its end: no array may be empty")
     donated = dict(donated or {})
+    for k, i in donated.items():
+        one, other = low.nodes[low.outputs[k]], low.nodes[low.inputs[i]]
+        if (one.shape, one.dtype) != (other.shape, other.dtype):
+            raise ChainruleError(
+                f"output {k}, {describe(one)}, cannot take the memory of input {i}, "
+                f"{describe(other)}."
+            )
     stages = _stages(low, results, donated, guards)
     grouping = group(low, stages, able)
     steps = _ordered(grouping, able, shared=shared)

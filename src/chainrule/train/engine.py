@@ -83,7 +83,7 @@ class Engine:
     recipe
         How to go one step.
     learned
-        Where to begin; copied.
+        Where to begin; copied, and held until `let_go`.
     data
         The examples, which do not change.
     threads
@@ -153,7 +153,7 @@ class Engine:
         ]
 
     def _begin_anew(self, learned: Learned) -> None:
-        """Take what is learned now, which somebody else holds, as what to come back to."""
+        """Take what is learned now, in arrays of others, as what to come back to."""
         self._start: Learned | None = learned
         self._copy: list[Any] = []
         self._log: list[_Run] = []
@@ -178,6 +178,11 @@ class Engine:
         buffers = {name: next(taken) for name in like.buffers}
         state = like.optimiser._replace(step=next(taken), memory=memory)
         return Learned(parameters, buffers, state, average)
+
+    def let_go(self) -> None:
+        """Hold no arrays of others any more: they are about to be written to."""
+        if self._start is not None:
+            self._save()
 
     def _save(self) -> None:
         """Copy what is learned, to be able to come back to it."""

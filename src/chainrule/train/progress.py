@@ -66,9 +66,9 @@ class Progress:
 
     @classmethod
     def start(cls, model: Module, recipe: Recipe, seed: int) -> Progress:
-        """Return the beginning of a training of a model as it is."""
-        parameters = {name: p.data.copy() for name, p in model.named_parameters()}
-        buffers = {name: b.data.copy() for name, b in model.named_buffers()}
+        """Return the beginning of a training of a model as it is, with its own arrays."""
+        parameters = {name: p.data for name, p in model.named_parameters()}
+        buffers = {name: b.data for name, b in model.named_buffers()}
         optimiser, averaging = recipe.optimiser, recipe.averaging
         average = averaging.init(parameters) if averaging is not None else None
         learned = Learned(parameters, buffers, optimiser.init(parameters), average)

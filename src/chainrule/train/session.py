@@ -280,6 +280,8 @@ class Session:
 
     def give_back(self) -> None:
         """Write what was learned into the model."""
+        if self._engine is not None:
+            self._engine.let_go()
         self.progress.write_to(self.recipe.model)
 
     def finish(self) -> None:

@@ -151,6 +151,8 @@ class Trainer:
 
     def give_back(self) -> Module:
         """Write what was learned into the model, put it into evaluation and return it."""
+        if self._engine is not None:
+            self._engine.let_go()
         self.progress.finish(self.model, use_best=False)
         return self.model.eval()
 

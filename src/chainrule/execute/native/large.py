@@ -5,10 +5,10 @@ Multiplication, ACM Transactions on Mathematical Software 34 (2008), with what f
 that are known while the code is written, and from caches that have grown since:
 
 * k is cut into pieces of at most `_DEPTH` bytes; most products have only one.
-* Some columns of B, two vectors wide, are copied into a panel that stays in the second cache, or
-  in the first. Every tile of the rows of C is then multiplied with it.
-* A is read where it lies, unless its rows are so far apart that they compete for the same places
-  of the caches: then it is copied to where they do not.
+* A panel of B, some columns that are two vectors wide, stays in the second cache or in the first
+  while all tiles of the rows of C are multiplied with it. If B lies by columns it is transposed.
+* Otherwise A and B are read where they lie, unless their rows are so far apart that they compete
+  for the same places of the caches, and they are read often: then they are copied.
 
 Rows of C are given out so that the heights of tiles differ by one at most, and a tile is written
 for either height: nothing is computed twice or thrown away at an edge, but for lanes of the last
@@ -47,8 +47,12 @@ _WAY = 4096
 """Bytes between numbers that compete for the same places of the first cache."""
 _DEPTH = 4096
 """Bytes of a row of A up to which k is not cut. Measured: a quarter of it is a tenth slower."""
+_SUM = 384
+"""Numbers that are added up one after the other; more, and rounding would show."""
 _COPY = 2**22
 """Bytes of A that are copied at a time. Measured: from the third cache tiles are as quick."""
+_OFTEN = 16
+"""How often an operand that lies badly must be read for a copy to be worth it."""
 _LEAST = 16
 """Rows, columns and numbers of a sum that a product must have at least."""
 
@@ -70,6 +74,10 @@ class _Plan(NamedTuple):
     groups, stride
         Into how many groups the tiles are divided, whose rows of A are copied together, and the
         distance at which the rows then lie; 0 if they are not copied.
+    part
+        How many products are added up one after the other.
+    copies_b
+        Whether each panel of B is copied, not only those that cannot be loaded as they lie.
     """
 
     lanes: int
@@ -81,6 +89,8 @@ class _Plan(NamedTuple):
     depth: int
     groups: int
     stride: int
+    part: int
+    copies_b: bool
 
     @property
     def width(self) -> int:
@@ -156,17 +166,24 @@ def _plan(x: Multiplication, lanes: int) -> _Plan:
     itemsize = x.dtype.itemsize
     width = lanes * 4 // itemsize
     vectors = min(2, -(-x.n // width))
+    competes = x.a[1] == 1 and x.a[0] * itemsize % _WAY == 0
     # All registers but those of a row of the panel and of a number of A; of 16 or 32.
     highest = {True: (24, 14), False: (10, 6)}[lanes == 16][vectors - 1]
+    if competes and vectors == 1:
+        highest = 8
     tiles = -(-x.m // highest)
     rows = (x.m - 1) // tiles
     pieces = -(-x.k * itemsize // _DEPTH)
     depth = -(-x.k // pieces)
     groups, stride = 1, 0
-    if x.a[1] == 1 and x.a[0] * itemsize % _WAY == 0:
+    panels = -(-x.n // (vectors * width))
+    if competes and panels > _OFTEN:
         stride = (-(-depth * itemsize // _LINE) | 1) * _LINE // itemsize
         groups = -(-x.m * stride * itemsize // _COPY)
-    return _Plan(width, vectors, rows, tiles, x.m - rows * tiles, pieces, depth, groups, stride)
+    copies_b = x.b[1] != 1 or (x.b[0] * itemsize % _WAY == 0 and tiles > _OFTEN)
+    part = -(-depth // -(-depth // _SUM))
+    larger = x.m - rows * tiles
+    return _Plan(width, vectors, rows, tiles, larger, pieces, depth, groups, stride, part, copies_b)
 
 
 class _Writer:
@@ -245,9 +262,27 @@ class _Writer:
         full, rest = divmod(self.x.n, width)
 
         def panel(column: ir.Value, counts: Sequence[int]) -> None:
-            start = self.code.at(b, [(column, self.x.b[1])])
-            write_panel(self.code, self.x.b, counts, depth, (start, self.panel))
-            self._tiles((a, self.code.at(c, [(column, 1)])), times, counts, (depth, adds))
+            start, stride = self.code.at(b, [(column, self.x.b[1])]), self.x.b[0]
+            copies = self.plan.copies_b or (counts[-1] < lanes and not self.masks)
+            if copies:
+                write_panel(self.code, self.x.b, counts, depth, (start, self.panel))
+                start, stride = self.panel, len(counts) * lanes
+            tile = Tile(
+                dtype=self.x.dtype,
+                lanes=lanes,
+                masks=self.masks,
+                rows=0,
+                vectors=len(counts),
+                stored=counts[-1],
+                filled=copies,
+                a=self.strides,
+                b=stride,
+                c=self.x.n,
+                depth=self.x.k if self.x.k <= self.plan.part else 0,
+                part=self.plan.part,
+            )
+            place = self.code.at(c, [(column, 1)])
+            self._tiles((a, start, place), tile, times, (depth, adds))
 
         def whole(j: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
             panel(self.builder.mul(j, number(width)), [lanes] * self.plan.vectors)
@@ -260,31 +295,19 @@ class _Writer:
 
     def _tiles(
         self,
-        at: tuple[ir.Value, ir.Value],
+        at: tuple[ir.Value, ir.Value, ir.Value],
+        tile: Tile,
         times: tuple[ir.Value, ir.Value],
-        counts: Sequence[int],
         last: tuple[ir.Value, ir.Value],
     ) -> None:
         """Compute the tiles of a panel, first those that have a row more."""
-        plan, places = self.plan, list(at)
-        is_known = plan.pieces == 1
+        plan = self.plan
+        a, b, c = at
         for rows, count in zip((plan.rows + 1, plan.rows), times, strict=True):
-            if rows == plan.rows == 0 or (
-                rows == plan.rows and plan.larger == plan.tiles and not self.shared
-            ):
+            is_some = rows > plan.rows or self.shared or plan.larger < plan.tiles
+            if not (rows and is_some):
                 continue
-            tile = Tile(
-                dtype=self.x.dtype,
-                lanes=plan.lanes,
-                masks=self.masks,
-                rows=rows,
-                vectors=len(counts),
-                stored=counts[-1],
-                a=self.strides,
-                c=self.x.n,
-                depth=self.x.k if is_known else 0,
-            )
-            function = tile_function(self.builder.module, tile)
+            function = tile_function(self.builder.module, tile._replace(rows=rows))
 
             def step(
                 _: ir.Value,
@@ -293,10 +316,7 @@ class _Writer:
                 rows: int = rows,
             ) -> list[ir.Value]:
                 a, c = carried
-                self.builder.call(function, [a, self.panel, c, *last])
-                return [
-                    self.code.at(a, [(rows, self.strides[0])]),
-                    self.code.at(c, [(rows, self.x.n)]),
-                ]
+                self.builder.call(function, [a, b, c, *last])
+                return [self.code.at(a, [(rows, tile.a[0])]), self.code.at(c, [(rows, tile.c)])]
 
-            places = repeated(self.code, count, places, step)
+            a, c = repeated(self.code, count, [a, c], step)

@@ -8,16 +8,12 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from llvmlite import binding
 
-from chainrule.compile import plan
-from chainrule.execute.native.ability import able
-from chainrule.execute.native.blas import blas_threads, gemm_address
-from chainrule.execute.native.engine import Library, load
+from chainrule.execute.native.blas import blas_threads
+from chainrule.execute.native.code import code_of, host_target
 from chainrule.execute.native.meeting import MEETING
-from chainrule.execute.native.sharing import share
-from chainrule.execute.native.team import cores, let_run, yield_address
-from chainrule.execute.native.writing import Target, segments, text
+from chainrule.execute.native.team import let_run
+from chainrule.execute.native.writing import Target, segments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +21,7 @@ if TYPE_CHECKING:
     from chainrule.compile import Plan
     from chainrule.graph import Graph
 
-__all__ = ["Desk", "NativeProgram", "host_target", "threads_for"]
+__all__ = ["Desk", "NativeProgram"]
 
 _RUN = (ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
 _RUN_FREE, _RUN_HELD = ctypes.CFUNCTYPE(*_RUN), ctypes.PYFUNCTYPE(*_RUN)
@@ -39,12 +35,12 @@ _SMALL = 8192
 _QUICK = 2e5
 """Operations that are over before another thread could use the interpreter meanwhile."""
 
-_WORTH = 2e7
-"""Operations of a run for each thread, from which on two are faster than one."""
-
 
 class NativeProgram:
     """A graph as machine code.
+
+    It takes arrays of the shapes and dtypes of the graph's inputs, and does not look whether
+    they are: whoever calls it has chosen it by them.
 
     Parameters
     ----------
@@ -78,15 +74,11 @@ class NativeProgram:
         held: Sequence[Any] = (),
         threads: int | None = None,
     ) -> None:
-        target = target or host_target()
-        made = plan(graph, donated, guards, watched, able)
-        self.threads = threads_for(made, threads)
-        if self.threads > 1:
-            made = plan(graph, donated, guards, watched, able, shared=True)
-        self.plan = made
-        self.sharing = share(made, self.threads) if self.threads > 1 else None
-        self.work = made.work if self.sharing is None else self.sharing.work
-        self._library = self._loaded(target)
+        finite = (guards, watched)
+        self.code = code_of(graph, donated or {}, finite, target or host_target(), threads)
+        self.plan = made = self.code.plan
+        self.sharing, self.threads = self.code.sharing, self.code.threads
+        self.work = self.code.work
         self.is_quick = made.cost < _QUICK and not made.hosted and self.sharing is None
         self._runs = [
             steps[0].nodes[0] if steps and steps[0].kind == "host" else self._run_of(k)
@@ -95,29 +87,24 @@ class NativeProgram:
         self._repeat = None
         if not made.hosted:
             kind = _REPEAT if self.sharing is None else _SHARED_REPEAT
-            self._repeat = kind(self._library.function("repeat"))
+            self._repeat = kind(self.code.library.function("repeat"))
         self._limits = _has_large_products(made)
         self._constants = {i: np.ascontiguousarray(x) for i, x in made.graph.constants.items()}
         self.held = tuple(held)
         self._desks: list[Desk] = []
 
-    def _loaded(self, target: Target) -> Library:
-        made, sharing = self.plan, self.sharing
-        symbols = {"chainrule_sgemm": gemm_address("f4"), "chainrule_dgemm": gemm_address("f8")}
-        if sharing is not None:
-            symbols["chainrule_yield"] = yield_address()
-        key = f"{made.key}|{target}|{self.threads}"
-        return load(key, lambda: text(made, target, sharing), symbols)
-
     def _run_of(self, k: int) -> Any:
         """Return what calls a segment."""
         kind = _RUN_HELD if self.is_quick else _RUN_FREE
         kind = kind if self.sharing is None else _SHARED_RUN
-        return kind(self._library.function(f"run{k}"))
+        return kind(self.code.library.function(f"run{k}"))
 
     def __call__(self, arrays: Sequence[Any]) -> list[Any] | None:
         """Return the outputs for these inputs, or None where NumPy will say what is wrong."""
-        desk = self._desks.pop() if self._desks else Desk(self)
+        try:
+            desk = self._desks.pop()
+        except IndexError:  # all are in use, in other threads
+            desk = Desk(self)
         try:
             desk.give(arrays)
             return None if desk.run() else desk.results()
@@ -136,9 +123,9 @@ class NativeProgram:
         free: list[tuple[Desk, list[Any], Any, list[Any]]] = []
 
         def call(arrays: Sequence[Any]) -> list[Any] | None:
-            if free:
+            try:
                 desk, inputs, start, outputs = taken = free.pop()
-            else:
+            except IndexError:
                 desk = Desk(self)
                 inputs, outputs = desk.own_inputs, desk.own_outputs
                 start = functools.partial(run, desk.table, desk.memory)
@@ -399,35 +386,3 @@ def _array(program: NativeProgram, index: int, desk: Desk) -> Any:
     address = int(desk.addresses[place.array]) + place.offset * node.dtype.itemsize
     buffer = (ctypes.c_char * count).from_address(address)
     return np.frombuffer(buffer, node.dtype).reshape(node.shape)
-
-
-def threads_for(plan: Plan, wanted: int | None = None) -> int:
-    """Return how many threads share a plan.
-
-    Threads have to meet some tens of times in a run, which costs each about a microsecond, and
-    they have to be woken; and where other programs use the cores, they wait for each other. So
-    there is one thread for each `_WORTH` operations, and no more than there are cores. The
-    answer depends on the plan and on the cores that the process may use alone: with the same
-    number of them, the same program gives the same bits.
-
-    Parameters
-    ----------
-    plan
-        What is shared; with steps of NumPy's it is not.
-    wanted
-        How many are asked for.
-    """
-    if plan.hosted:
-        return 1
-    if wanted is not None:
-        return wanted
-    return max(1, min(cores(), int(plan.cost / _WORTH)))
-
-
-@functools.cache
-def host_target() -> Target:
-    """Return what this processor's vectors are like."""
-    features = binding.get_host_cpu_features()
-    if features.get("avx512vl") and features.get("avx512bw"):
-        return Target(16, masks=True)
-    return Target(8 if features.get("avx2") else 4, masks=False)

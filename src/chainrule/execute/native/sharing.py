@@ -289,6 +289,10 @@ class _Sharer:
         assert step.loop is not None
         split = (rows, UNIT if len(step.loop.space) == 1 else 1)
         for index in step.nodes:
+            if not rows and index in self.plan.temporaries:
+                first = self.plan.temporaries[index]
+                last = first + step.loop.space[-1] * self.graph.nodes[index].dtype.itemsize
+                yield _Access("work", 0, first, last, True, None)
             if self.plan.stored(index) and not (rows and self._is_gathered(index)):
                 strides = self.grouping.output_strides(index)
                 stride = strides[0] if strides else 0

@@ -34,11 +34,15 @@ class Tile(NamedTuple):
         Its rows, and the vectors of a row.
     stored
         How many of the lanes of a row's last vector there are in C.
-    a, c
-        The strides of A, and the distance between rows of C.
+    filled
+        Whether a row of B has as many numbers as a row of whole vectors.
+    a, b, c
+        The strides of A, and the distances between rows of B or of a panel of it, and of C.
     depth
-        How many numbers of a row of A are multiplied; 0 if that is known only when it runs, and
-        also whether they are added to what is in C.
+        How many numbers of a row of A are multiplied; 0 if only the code knows that, and whether
+        they are added to what is in C.
+    part
+        Of how many products a sum consists at most, before it is added to others.
     """
 
     dtype: np.dtype[Any]
@@ -47,20 +51,27 @@ class Tile(NamedTuple):
     rows: int
     vectors: int
     stored: int
+    filled: bool
     a: tuple[int, int]
+    b: int
     c: int
     depth: int
+    part: int
+
+    @property
+    def counts(self) -> list[int]:
+        """How many lanes of each vector of a row there are in C."""
+        return [*[self.lanes] * (self.vectors - 1), self.stored]
 
     @property
     def name(self) -> str:
         """What its function is called."""
-        numbers = (self.lanes, int(self.masks), self.rows, self.vectors, self.stored)
-        rest = (*self.a, self.c, self.depth)
-        return f"tile_{self.dtype.char}_" + "_".join(map(str, numbers + rest))
+        numbers = (*self[1:7], *self.a, *self[8:])
+        return f"tile_{self.dtype.char}_" + "_".join(str(int(x)) for x in numbers)
 
 
 def tile_function(module: ir.Module, tile: Tile) -> ir.Function:
-    """Return the function ``void tile(T *a, T *panel, T *c, int64_t depth, bool adds)``."""
+    """Return the function ``void tile(T *a, T *b, T *c, int64_t depth, bool adds)``."""
     function = module.globals.get(tile.name)
     if function is not None:
         return function
@@ -68,69 +79,90 @@ def tile_function(module: ir.Module, tile: Tile) -> ir.Function:
     function = ir.Function(module, kind, tile.name)
     function.linkage = "internal"
     function.attributes.add("noinline")
-    a, panel, c, depth, adds = function.args
+    a, b, c, depth, adds = function.args
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     code = Lanes(builder, tile.dtype, tile.lanes, masks=tile.masks)
-    counts = [*[tile.lanes] * (tile.vectors - 1), tile.stored]
-    places = [
-        (code.at(c, [(r, tile.c), (v * tile.lanes, 1)]), count)
-        for r in range(tile.rows)
-        for v, count in enumerate(counts)
-    ]
     if tile.depth:
-        depth = number(tile.depth)
-        totals: list[ir.Value] = [code.zero(tile.lanes)] * len(places)
+        _store(code, tile, c, _multiplied(code, tile, number(tile.depth), [a, b])[1])
     else:
-        totals = _begun(code, adds, places)
-    totals = _multiplied(code, tile, depth, (a, panel), totals)
-    for (place, count), total in zip(places, totals, strict=True):
-        code.store_part(total, place, count)
+        _add_up(code, tile, (a, b, c), depth, adds)
     builder.ret_void()
     return function
 
 
-def _begun(code: Lanes, adds: ir.Value, places: Sequence[tuple[ir.Value, int]]) -> list[ir.Value]:
-    """Return what is in C if something is added to it, or zeros."""
-    builder, entry = code.builder, code.builder.block
-    load, after = (builder.append_basic_block(name) for name in ("load", "after"))
-    builder.cbranch(adds, load, after)
-    builder.position_at_end(load)
-    before = [code.load_part(place, count, code.lanes) for place, count in places]
-    builder.branch(after)
+def _add_up(
+    code: Lanes,
+    tile: Tile,
+    at: tuple[ir.Value, ir.Value, ir.Value],
+    depth: ir.Value,
+    adds: ir.Value,
+) -> None:
+    """Write a tile whose sums are cut: what is summed up so far waits in C."""
+    builder, c = code.builder, at[2]
+    entry = builder.block
+    names = ("part", "first", "following", "next", "after")
+    part, first, following, again, after = (builder.append_basic_block(name) for name in names)
+    builder.branch(part)
+    builder.position_at_end(part)
+    carried = [builder.phi(x.type) for x in (at[0], at[1], depth, adds)]
+    a, b, left, is_begun = carried
+    starts, totals = _multiplied(code, tile, least(builder, left, number(tile.part)), [a, b])
+    builder.cbranch(is_begun, following, first)
+    builder.position_at_end(first)
+    _store(code, tile, c, totals)
+    builder.branch(again)
+    builder.position_at_end(following)
+    _store(code, tile, c, totals, adds=True)
+    builder.branch(again)
+    builder.position_at_end(again)
+    rest = builder.sub(left, number(tile.part))
+    new = [*starts, rest, ir.Constant(_BIT, 1)]
+    for phi, x, y in zip(carried, (at[0], at[1], depth, adds), new, strict=True):
+        phi.add_incoming(x, entry)
+        phi.add_incoming(y, again)
+    builder.cbranch(builder.icmp_signed(">", rest, number(0)), part, after)
     builder.position_at_end(after)
-    totals = []
-    for x in before:
-        phi = builder.phi(x.type)
-        phi.add_incoming(code.zero(code.lanes), entry)
-        phi.add_incoming(x, load)
-        totals.append(phi)
-    return totals
+
+
+def _store(
+    code: Lanes, tile: Tile, c: ir.Value, totals: Sequence[ir.Value], *, adds: bool = False
+) -> None:
+    """Store the sums of a tile, or add them to what is there."""
+    for k, total in enumerate(totals):
+        r, v = divmod(k, tile.vectors)
+        place, count = code.at(c, [(r, tile.c), (v * tile.lanes, 1)]), tile.counts[v]
+        if adds:
+            before = code.load_part(place, count, tile.lanes)
+            code.store_part(code.builder.fadd(before, total), place, count)
+        else:
+            code.store_part(total, place, count)
 
 
 def _multiplied(
-    code: Lanes,
-    tile: Tile,
-    depth: ir.Value,
-    starts: tuple[ir.Value, ir.Value],
-    totals: list[ir.Value],
-) -> list[ir.Value]:
-    """Return the sums of a tile, row by row.
+    code: Lanes, tile: Tile, depth: ir.Value, starts: list[ir.Value]
+) -> tuple[list[ir.Value], list[ir.Value]]:
+    """Return where it ended in A and B, and the sums of a tile, row by row.
 
     One step is written: some forty instructions, against which those of the loop do not count.
     A number is loaded into a register because two multiplications take it.
     """
-    vectors, lanes = tile.vectors, tile.lanes
+    lanes = tile.lanes
 
     def step(_: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-        a, panel, *totals = carried
-        row = [code.load(code.at(panel, [(v * lanes, 1)]), lanes) for v in range(vectors)]
+        a, b, *totals = carried
+        row = [
+            code.load_part(code.at(b, [(v * lanes, 1)]), lanes if tile.filled else count, lanes)
+            for v, count in enumerate(tile.counts)
+        ]
         for r in range(tile.rows):
             spread = code.spread(code.at(a, [(r, tile.a[0])]), lanes)
-            for v, x in enumerate(row, r * vectors):
+            for v, x in enumerate(row, r * tile.vectors):
                 totals[v] = code.fma(spread, x, totals[v])
-        return [code.at(a, [(1, tile.a[1])]), code.at(panel, [(vectors * lanes, 1)]), *totals]
+        return [code.at(a, [(1, tile.a[1])]), code.at(b, [(1, tile.b)]), *totals]
 
-    return repeated(code, depth, [*starts, *totals], step)[2:]
+    totals = [code.zero(lanes)] * (tile.rows * tile.vectors)
+    values = repeated(code, depth, [*starts, *totals], step)
+    return values[:2], values[2:]
 
 
 # --------------------------------------------------------------------------------- copies
