@@ -16,7 +16,7 @@ from chainrule.execute.executor import native
 from chainrule.execute.numpy import Program
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from chainrule.graph import Graph
 
@@ -110,6 +110,35 @@ class Repeated:
         if answer == REFUSED:
             self._program(*self._at(inputs, done))  # which says what is wrong
         return done, answer
+
+    def single(
+        self, inputs: Sequence[Any], outputs: Sequence[Any]
+    ) -> Callable[[Sequence[Any]], int]:
+        """Return what runs once on inputs of which only the last differ from run to run.
+
+        Parameters
+        ----------
+        inputs
+            All but those that differ; the same arrays in each run.
+        outputs
+            As for a call, of one run.
+
+        Returns
+        -------
+        function
+            Takes the other inputs, and returns the answer.
+        """
+        start = None if self._native is None else self._native.single(inputs, outputs)
+
+        def run(others: Sequence[Any]) -> int:
+            if start is None:
+                return self([*inputs, *map(np.ascontiguousarray, others)], outputs, 1)[1]
+            answer: int = start(others)
+            if answer == REFUSED:
+                self._program(*self._at([*inputs, *others], 0))  # which says what is wrong
+            return answer
+
+        return run
 
     def _steps(self) -> Any:
         """Return by how many bytes each array of the plan moves on from run to run."""

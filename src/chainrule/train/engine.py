@@ -25,7 +25,7 @@ from chainrule.train.step import Learned, check_of
 from chainrule.transform import simplify
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from chainrule.train.step import Recipe
 
@@ -112,7 +112,6 @@ class Engine:
         self._like = _without_numbers(learned)
         self.learned = self._seen(self._flats)
         self._programs: dict[int, Repeated] = {}
-        self._singles: dict[Any, tuple[Repeated, list[Any]]] = {}
         self._begin_anew(learned)
         self._counts: dict[int, int] = {}
 
@@ -239,44 +238,41 @@ class Engine:
             self._log.append(run.first(steps.kept))
         return steps
 
-    def go_once(self, batch: Batch, key: Any, rate: Any) -> tuple[float, int]:
-        """Go one step on a batch of its own, and return its loss and the program's answer.
-
-        A step whose update is not finite takes what was learned back to the last copy, since the
-        batches after it are not kept.
+    def single(self, batch: Batch, key: Any, rate: Any) -> Callable[[Sequence[Any]], int]:
+        """Return what goes one step on the arrays of a batch like this one.
 
         Parameters
         ----------
         batch
             Any examples with the form of those that the engine was made for.
         key, rate
-            Arrays, which may be the same in all calls and hold other numbers.
+            Arrays, which are the same in all steps and hold other numbers.
+
+        Returns
+        -------
+        function
+            Takes arrays, returns the answer of the program. Its attribute ``loss`` is an array
+            with the loss of the last step.
         """
-        X, y, weights = batch
-        if type(X) is type(y) is np.ndarray and weights is None:
-            leaves: list[Any] = [X, y]
-            signature: Any = (X.shape, X.dtype, y.shape, y.dtype)
-        else:
-            tree: Any = tuple(batch)
-            leaves, form = optree.tree_flatten(tree)
-            leaves = [np.asarray(x) for x in leaves]
-            signature = (form, *[(x.shape, x.dtype) for x in leaves])
-        single = self._singles.get(signature)
-        if single is None:
-            program = self._recorded_once(batch, leaves)
-            outputs = [np.zeros((1,), dtype) for dtype in program.dtypes]
-            single = self._singles[signature] = (program, outputs)
-        program, outputs = single
-        if self._log or self._spent > self._patience:
-            self._save()
-        start = time.perf_counter()
-        inputs = [*self._flats, key, rate, *[np.ascontiguousarray(x) for x in leaves]]
-        _, answer = program(inputs, outputs, 1)
-        self._spent += time.perf_counter() - start
-        self._is_logged = False
-        if answer == SPOILT:
-            self._go_back()
-        return float(outputs[0][0]), answer
+        tree: Any = tuple(batch)
+        leaves = [np.asarray(x) for x in optree.tree_leaves(tree)]
+        program = self._recorded_once(batch, leaves)
+        outputs = [np.zeros((1,), dtype) for dtype in program.dtypes]
+        run = program.single([*self._flats, key, rate], outputs)
+
+        def go(arrays: Sequence[Any]) -> int:
+            if self._log or self._spent > self._patience:
+                self._save()
+            start = time.perf_counter()
+            answer = run(arrays)
+            self._spent += time.perf_counter() - start
+            self._is_logged = False
+            if answer == SPOILT:
+                self._go_back()
+            return answer
+
+        go.loss = outputs[0]  # type: ignore[attr-defined]
+        return go
 
     def _run(self, run: _Run) -> tuple[Steps, int]:
         count = len(run.rates)

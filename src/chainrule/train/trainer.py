@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
+import optree
 
 from chainrule.errors import DivergenceError
 from chainrule.execute import SPOILT
@@ -75,9 +76,10 @@ class Trainer:
         self._engine: Engine | None = None
         self._threads = threads
         self._key = np.array([seed, 0])
-        self._rate = np.zeros(1)
         lr = optimiser.lr
         self._constant = None if callable(lr) or isinstance(lr, ReduceOnPlateau) else float(lr)
+        self._rate = np.array([0.0 if self._constant is None else self._constant])
+        self._singles: dict[Any, Any] = {}
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -93,19 +95,37 @@ class Trainer:
             If the loss, its gradient or the update is not finite. The error says from which step
             what was learned is then.
         """
-        batch = Batch(X, y, sample_weight)
-        if self._engine is None:
-            self._start(checked(batch))
-        assert self._engine is not None
+        if sample_weight is None and type(X) is type(y) is np.ndarray:
+            arrays: Any = (X, y)
+            form: Any = None
+        else:
+            tree: Any = tuple(checked(Batch(X, y, sample_weight)))
+            arrays, form = optree.tree_flatten(tree)
+        go = self._singles.get((form, *[(x.shape, x.dtype) for x in arrays]))
+        if go is None:
+            go = self._single(Batch(X, y, sample_weight), form)
         progress = self.progress
         self._key[1] = progress.step
-        rate = self._constant
-        self._rate[0] = rate_at(self.recipe.optimiser.lr, progress.step) if rate is None else rate
-        loss, answer = self._engine.go_once(batch, self._key, self._rate)
+        if self._constant is None:
+            self._rate[0] = rate_at(self.recipe.optimiser.lr, progress.step)
+        answer = go(arrays)
+        loss = float(go.loss[0])
         if answer:
             self._stopped(loss, answer)
         progress.step += 1
         return loss
+
+    def _single(self, batch: Batch, form: Any) -> Any:
+        """Return what goes one step on batches like this one."""
+        batch = checked(batch)
+        if self._engine is None:
+            self._start(batch)
+        assert self._engine is not None
+        tree: Any = tuple(batch)
+        go = self._engine.single(batch, self._key, self._rate)
+        key = (form, *[(x.shape, x.dtype) for x in optree.tree_leaves(tree)])
+        self._singles[key] = go
+        return go
 
     def epoch(self, X: Any, y: Any, batch_size: int, order: Any = None) -> float:
         """Go through examples once, and return their mean loss.
@@ -160,6 +180,7 @@ class Trainer:
         """Make what goes the steps, from where the training stands."""
         self.recipe.checked_on(data)
         self.model.train()
+        self._singles = {}  # which go steps of the engine before
         self._engine = Engine(self.recipe, self.progress.learned, data, self._threads)
         self.progress.learned = self._engine.learned
 

@@ -53,8 +53,16 @@ _COPY = 2**22
 """Bytes of A that are copied at a time. Measured: from the third cache tiles are as quick."""
 _OFTEN = 16
 """How often an operand that lies badly must be read for a copy to be worth it."""
-_LEAST = 16
-"""Rows, columns and numbers of a sum that a product must have at least."""
+_SHORTEST = 16
+"""Products that a sum must have at least: one vector."""
+_LARGEST_BY_ROWS = {16: 2**21, 8: 2**19}
+"""Multiplications up to which a product whose B lies by rows is left to `small`, by lanes."""
+_LARGEST_BY_COLUMNS = 2**18
+"""The same if B lies by columns."""
+_LOWEST = 64
+"""Rows that a product must have if B lies by columns."""
+_NARROWEST = 8
+"""Columns that a product must have if B lies by rows."""
 
 
 class _Plan(NamedTuple):
@@ -71,11 +79,13 @@ class _Plan(NamedTuple):
         than `rows`.
     pieces, depth
         Into how many pieces k is cut, and the length of the longest.
-    groups, stride
-        Into how many groups the tiles are divided, whose rows of A are copied together, and the
-        distance at which the rows then lie; 0 if they are not copied.
     part
         How many products are added up one after the other.
+    groups
+        Into how many groups the tiles are divided, whose rows of A are copied together.
+    stride, room
+        The distance at which the rows, or columns, of A lie in a copy, and how many numbers the
+        copy has room for; 0 if there is none.
     copies_b
         Whether each panel of B is copied, not only those that cannot be loaded as they lie.
     """
@@ -87,9 +97,10 @@ class _Plan(NamedTuple):
     larger: int
     pieces: int
     depth: int
+    part: int
     groups: int
     stride: int
-    part: int
+    room: int
     copies_b: bool
 
     @property
@@ -102,14 +113,13 @@ class _Plan(NamedTuple):
         """How many numbers a panel has."""
         return self.width * self.depth
 
-    @property
-    def copied(self) -> int:
-        """How many numbers of A are copied at a time."""
-        return -(-self.tiles // self.groups) * (self.rows + 1) * self.stride
-
 
 def is_large(x: Multiplication, lanes: int) -> bool:
-    """Return whether a product is computed here rather than by BLAS.
+    """Return whether a product is computed here, rather than by a form of `small` or by BLAS.
+
+    Smaller ones are as quick in other forms, whose code takes half as long to compile. Where B
+    lies by columns, fewer rows do not pay for its being transposed. With 4 lanes there is no
+    telling what a BLAS can do: on some processors it has units that LLVM does not know.
 
     Parameters
     ----------
@@ -118,9 +128,12 @@ def is_large(x: Multiplication, lanes: int) -> bool:
     lanes
         How many numbers of 4 bytes a vector register holds.
     """
-    del lanes
-    is_plain = 1 in x.b and 1 in x.a
-    return is_plain and min(x.m, x.n, x.k) >= _LEAST
+    size = x.m * x.n * x.k
+    if lanes < 8 or x.k < _SHORTEST or 1 not in x.a:
+        return False
+    if x.b[1] == 1:
+        return size > _LARGEST_BY_ROWS[lanes] and x.m >= 2 and x.n >= _NARROWEST
+    return x.b[0] == 1 and size > _LARGEST_BY_COLUMNS and x.m >= _LOWEST and x.n >= lanes
 
 
 def large_work(x: Multiplication, lanes: int) -> int:
@@ -129,7 +142,7 @@ def large_work(x: Multiplication, lanes: int) -> int:
     They are best at a multiple of 64; each thread needs its own.
     """
     plan = _plan(x, lanes)
-    return (plan.panel + plan.copied) * x.dtype.itemsize
+    return (plan.panel + plan.room) * x.dtype.itemsize
 
 
 def large_product(
@@ -166,24 +179,38 @@ def _plan(x: Multiplication, lanes: int) -> _Plan:
     itemsize = x.dtype.itemsize
     width = lanes * 4 // itemsize
     vectors = min(2, -(-x.n // width))
-    competes = x.a[1] == 1 and x.a[0] * itemsize % _WAY == 0
+    by_rows = x.a[1] == 1
+    competes = max(x.a) * itemsize % _WAY == 0
     # All registers but those of a row of the panel and of a number of A; of 16 or 32.
     highest = {True: (24, 14), False: (10, 6)}[lanes == 16][vectors - 1]
-    if competes and vectors == 1:
-        highest = 8
+    if competes and by_rows and vectors == 1:
+        highest = 8  # as many rows as the first cache has room for in one place
     tiles = -(-x.m // highest)
     rows = (x.m - 1) // tiles
     pieces = -(-x.k * itemsize // _DEPTH)
     depth = -(-x.k // pieces)
-    groups, stride = 1, 0
-    panels = -(-x.n // (vectors * width))
-    if competes and panels > _OFTEN:
-        stride = (-(-depth * itemsize // _LINE) | 1) * _LINE // itemsize
-        groups = -(-x.m * stride * itemsize // _COPY)
+    groups, stride, room = 1, 0, 0
+    if competes and -(-x.n // (vectors * width)) > _OFTEN and x.m >= width:
+        groups = -(-x.m * depth * itemsize // _COPY)
+        groups = max(1, min(groups, tiles // -(-width // rows)))  # a vector of rows in each
+        height = -(-tiles // groups) * (rows + 1)
+        stride = (-(-(depth if by_rows else height) * itemsize // _LINE) | 1) * _LINE // itemsize
+        room = (height if by_rows else depth) * stride
     copies_b = x.b[1] != 1 or (x.b[0] * itemsize % _WAY == 0 and tiles > _OFTEN)
-    part = -(-depth // -(-depth // _SUM))
-    larger = x.m - rows * tiles
-    return _Plan(width, vectors, rows, tiles, larger, pieces, depth, groups, stride, part, copies_b)
+    return _Plan(
+        lanes=width,
+        vectors=vectors,
+        rows=rows,
+        tiles=tiles,
+        larger=x.m - rows * tiles,
+        pieces=pieces,
+        depth=depth,
+        part=-(-depth // -(-depth // _SUM)),
+        groups=groups,
+        stride=stride,
+        room=room,
+        copies_b=copies_b,
+    )
 
 
 class _Writer:
@@ -197,7 +224,9 @@ class _Writer:
         self.code = Lanes(self.builder, x.dtype, plan.lanes, masks=masks)
         self.a, self.b, self.c, self.panel = function.args[:4]
         self.copy = self.code.at(self.panel, [(plan.panel, 1)])
-        self.strides = (plan.stride, 1) if plan.stride else x.a
+        self.strides = x.a
+        if plan.stride:
+            self.strides = (plan.stride, 1) if x.a[1] == 1 else (1, plan.stride)
         self.larger: ir.Value = number(plan.larger)
         self.shared = len(function.args) > 4
         if self.shared:
@@ -227,8 +256,8 @@ class _Writer:
             a = self.code.at(self.a, [(row, self.x.a[0]), (start, self.x.a[1])])
             if self.plan.stride:
                 rows = self.builder.add(self.builder.mul(tiles, number(self.plan.rows)), larger)
-                copy = (self.copy, self.plan.stride)
-                copy_rows(self.code, rows, depth, (a, self.x.a[0]), copy)
+                sizes = (rows, depth) if self.x.a[1] == 1 else (depth, rows)
+                copy_rows(self.code, *sizes, (a, max(self.x.a)), (self.copy, self.plan.stride))
                 a = self.copy
             smaller = self.builder.sub(tiles, larger)
             c = self.code.at(self.c, [(row, self.x.n)])

@@ -142,6 +142,33 @@ class NativeProgram:
 
         return call
 
+    def single(
+        self, inputs: Sequence[Any], outputs: Sequence[Any]
+    ) -> Callable[[Sequence[Any]], int]:
+        """Return what runs once on inputs of which only the last differ from run to run."""
+        desk = Desk(self)
+        desk.bind(inputs, outputs)
+        first = len(inputs)
+        if not self.is_quick or self._limits or any(own is None for own in desk.own_inputs[first:]):
+
+            def run(others: Sequence[Any]) -> int:
+                for k, x in enumerate(others, first):
+                    if x is not desk.last[k]:
+                        desk.put(k, x)
+                return self.run(desk)
+
+            return run
+        own = desk.own_inputs[first:]
+        start = functools.partial(self._runs[0], desk.table, desk.memory)
+
+        def run_quickly(others: Sequence[Any]) -> int:
+            for copy, x in zip(own, others, strict=True):
+                copy[...] = x
+            return start()  # type: ignore[no-any-return]
+
+        run_quickly.desk = desk  # type: ignore[attr-defined] # whose memory the code works in
+        return run_quickly
+
     def run(self, desk: Desk) -> int:
         """Run once on what lies on a desk, and return the answer."""
         if self.sharing is None and not self._limits:
@@ -243,7 +270,7 @@ class Desk:
         self._inputs: list[Any] = []
         self.gapped: list[tuple[Any, Any]] = []
         self._outputs: list[tuple[int, Any, Any]] = []
-        self._last: list[Any] = [None] * len(plan.arrays)
+        self.last: list[Any] = [None] * len(plan.arrays)
         given = len(graph.inputs) - len(program.held)
         for k, (kind, index) in enumerate(plan.arrays):
             if kind == "constant":
@@ -277,8 +304,8 @@ class Desk:
     def _hold(self, k: int, x: Any) -> None:
         """Read an array where it is in each run, or copy it in each where it has gaps."""
         self.put(k, x)
-        if self._last[k] is not x:
-            self.gapped.append((self._last[k], x))
+        if self.last[k] is not x:
+            self.gapped.append((self.last[k], x))
 
     def _add(self, k: int, kind: str, index: int) -> None:
         """Note an input or output, with an array of the desk's own where it is small."""
@@ -306,7 +333,7 @@ class Desk:
         for k, own in enumerate(self._inputs):
             if own is not None:
                 own[...] = arrays[k]
-            elif arrays[k] is not self._last[k]:
+            elif arrays[k] is not self.last[k]:
                 self.put(k, arrays[k])
         self.refresh()
 
@@ -314,14 +341,14 @@ class Desk:
         """Let the code read, or write, an array where it is; it is held until the next one."""
         x = np.ascontiguousarray(x) if x.ndim else x
         self.addresses[k] = x.ctypes.data
-        self._last[k] = x
+        self.last[k] = x
 
     def bind(self, arrays: Sequence[Any], outputs: Sequence[Any]) -> None:
         """Let the code read inputs and write outputs, those that are not donated, where they are.
 
         The arrays are contiguous, and stay what they are as long as the desk is used.
         """
-        last = self._last
+        last = self.last
         for k, x in enumerate(arrays):
             if x is not last[k]:
                 self.put(k, x)
@@ -332,7 +359,7 @@ class Desk:
     def forget(self, advances: Any) -> None:
         """Forget the addresses that moved on."""
         for k in np.flatnonzero(advances):
-            self._last[k] = None
+            self.last[k] = None
 
     def run(self) -> int:
         """Run the program on what lies here."""
@@ -349,8 +376,8 @@ class Desk:
         results = []
         for k, own, _ in self._outputs:
             if own is None:
-                results.append(self._last[k])
-                self._last[k] = None
+                results.append(self.last[k])
+                self.last[k] = None
             else:
                 results.append(own.copy() if own.ndim else own[()])
         return results

@@ -1,0 +1,138 @@
+"""Steps one by one and epochs in one call give what `fit` gives."""
+
+import numpy as np
+import pytest
+
+import chainrule.train.engine as engine_module
+from chainrule import nn, train
+from chainrule.errors import DivergenceError, ShapeError
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(70, 6))
+LABELS = np.argmax(X[:, :3], axis=1)
+
+
+def network(**options):
+    return nn.MLP([6, 16, 3], seed=0, **options)
+
+
+def trainer(model=None, **options):
+    options = {"loss": nn.CrossEntropyLoss(), **options}
+    return train.Trainer(network() if model is None else model, **options)
+
+
+def weights(model):
+    return model.state_dict()
+
+
+def same(a, b):
+    assert a.keys() == b.keys()
+    for name, x in a.items():
+        np.testing.assert_array_equal(x, b[name])
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_an_epoch_is_the_epoch_of_fit(dropout):
+    by_fit = network(dropout=dropout)
+    history = train.fit(
+        by_fit, X, LABELS, loss=nn.CrossEntropyLoss(), epochs=3, batch_size=32, shuffle=False
+    )
+    by_epochs = trainer(network(dropout=dropout))
+    losses = [by_epochs.epoch(X, LABELS, 32) for _ in range(3)]
+    same(weights(by_fit), weights(by_epochs.give_back()))
+    np.testing.assert_allclose(losses, history.loss, rtol=1e-12)
+
+
+def test_steps_are_the_steps_of_an_epoch():
+    by_steps, by_epoch = trainer(), trainer()
+    losses = [by_steps.step(X[k : k + 32], LABELS[k : k + 32]) for k in (0, 32, 64)]
+    mean = by_epoch.epoch(X, LABELS, 32)
+    np.testing.assert_allclose(np.dot(losses, [32, 32, 6]) / 70, mean, rtol=1e-12)
+    for name, w in by_steps.parameters.items():
+        np.testing.assert_allclose(w, by_epoch.parameters[name], rtol=1e-12, atol=1e-15)
+
+
+def test_the_order_says_which_examples_come():
+    order = np.random.default_rng(1).permutation(70)[:64]
+    by_order, by_steps = trainer(), trainer()
+    by_order.epoch(X, LABELS, 32, order)
+    for k in (0, 32):
+        by_steps.step(X[order[k : k + 32]], LABELS[order[k : k + 32]])
+    for name, w in by_steps.parameters.items():
+        np.testing.assert_allclose(w, by_order.parameters[name], rtol=1e-12, atol=1e-15)
+
+
+def test_lists_weights_and_schedules():
+    a = trainer(optimiser=train.SGD(train.Step(0.1, step_size=2)))
+    b = trainer(optimiser=train.SGD(0.1))
+    for _ in range(2):
+        one = a.step(X[:8].tolist(), LABELS[:8].tolist())
+        assert one == pytest.approx(b.step(X[:8], LABELS[:8], np.ones(8)), rel=1e-12)
+    np.testing.assert_allclose(
+        a.step(X[:8], LABELS[:8]), b.step(X[:8], LABELS[:8]), rtol=1e-12
+    )
+    assert not np.allclose(a.step(X[:8], LABELS[:8]), b.step(X[:8], LABELS[:8]), rtol=1e-9)
+
+
+def test_the_model_is_as_it_was_until_it_is_given_back():
+    model = network()
+    before = weights(model)
+    going = trainer(model)
+    going.step(X, LABELS)
+    same(before, weights(model))
+    assert model.training
+    assert not going.give_back().training
+    assert not np.array_equal(before["0.weight"], weights(model)["0.weight"])
+
+
+def test_a_loss_that_is_not_finite_leaves_the_weights():
+    going = trainer()
+    going.step(X, LABELS)
+    before = {name: w.copy() for name, w in going.parameters.items()}
+    bad = X.copy()
+    bad[3, 2] = np.nan
+    with pytest.raises(DivergenceError, match="loss or gradient of step 1"):
+        going.step(bad, LABELS)
+    same(before, dict(going.parameters))
+    assert np.isfinite(going.step(X, LABELS))
+
+
+@pytest.mark.parametrize("copies", ["from the start", "from a copy"])
+def test_an_update_that_overflows_in_an_epoch_is_taken_back(monkeypatch, copies):
+    if copies == "from a copy":
+        monkeypatch.setattr(engine_module, "_FIRST", 0.0)
+        monkeypatch.setattr(engine_module, "_COPIES", 0)
+
+    def rate(step):
+        return 1e-2 if step < 5 else 1e308
+
+    options = {"loss": nn.CrossEntropyLoss(), "optimiser": train.SGD(rate), "batch_size": 16}
+    model, until = network(), network()
+    with pytest.raises(DivergenceError, match="update of step 5"):
+        train.fit(model, X * 100, LABELS, epochs=3, shuffle=False, **options)
+    good = train.Trainer(until, loss=options["loss"], optimiser=train.SGD(1e-2))
+    good.epoch(X * 100, LABELS, 16, np.arange(70))
+    same(weights(good.give_back()), weights(model))
+
+
+def test_labels_out_of_range_in_a_later_batch_are_an_error():
+    going = trainer()
+    going.step(X, LABELS)
+    wrong = LABELS.copy()
+    wrong[5] = 7
+    with pytest.raises(IndexError):
+        going.step(X, wrong)
+
+
+def test_arrays_that_do_not_fit_are_refused():
+    with pytest.raises(ShapeError):
+        trainer().step(X, LABELS[:-1])
+
+
+def test_without_machine_code_the_steps_are_the_same_to_rounding(monkeypatch):
+    native = trainer()
+    losses = [native.epoch(X, LABELS, 32) for _ in range(3)]
+    monkeypatch.setenv("CHAINRULE_EXECUTOR", "numpy")
+    plain = trainer()
+    np.testing.assert_allclose([plain.epoch(X, LABELS, 32) for _ in range(3)], losses, rtol=1e-10)
+    assert np.isfinite(plain.step(X, LABELS))
