@@ -20,7 +20,7 @@ from chainrule.execute.native.blas import gemm_address
 from chainrule.execute.native.engine import Library, load
 from chainrule.execute.native.sharing import share
 from chainrule.execute.native.team import cores, yield_address
-from chainrule.execute.native.writing import Target, text
+from chainrule.execute.native.writing import Target, scratch_of, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,21 +47,19 @@ class Code(NamedTuple):
         How threads share it; None for one thread.
     library
         The code.
+    work
+        How many bytes of work memory a run needs.
     """
 
     plan: Plan
     sharing: Sharing | None
     library: Library
+    work: int
 
     @property
     def threads(self) -> int:
         """How many threads run it together."""
         return 1 if self.sharing is None else self.sharing.threads
-
-    @property
-    def work(self) -> int:
-        """How many bytes of work memory a run needs."""
-        return self.plan.work if self.sharing is None else self.sharing.work
 
 
 _known: OrderedDict[Any, Code] = OrderedDict()
@@ -118,7 +116,8 @@ def _made(
     if count > 1:
         made = plan(graph, donated, *finite, able, shared=True)
         sharing = share(made, count)
-    return Code(made, sharing, _loaded(made, sharing, target))
+    first, each = scratch_of(made, target, sharing)
+    return Code(made, sharing, _loaded(made, sharing, target), first + each * count)
 
 
 def _loaded(made: Plan, sharing: Sharing | None, target: Target) -> Library:

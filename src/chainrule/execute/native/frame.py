@@ -68,6 +68,8 @@ class Frame:
     sharing
         How threads share the plan. The function then has two more arguments: the number of the
         thread, and where threads meet, four lines of memory that are 0 at first.
+    scratch
+        Where in work memory that of products begins, and how many bytes each thread has of it.
 
     Attributes
     ----------
@@ -85,6 +87,7 @@ class Frame:
         masks: bool,
         checked: bool = False,
         sharing: Sharing | None = None,
+        scratch: tuple[int, int] = (0, 0),
     ) -> None:
         self.plan = plan
         self.module = module
@@ -92,6 +95,7 @@ class Frame:
         self.masks = masks
         self.checked = checked
         self.sharing = sharing
+        self._scratch = scratch
         self.threads = 1 if sharing is None else sharing.threads
         self.rows = 0
         more = [] if sharing is None else [INT, POINTER]
@@ -156,6 +160,15 @@ class Frame:
         start = self._shifted(self.function.args[1], first)
         if thread is not None:
             return self._shifted(start, thread * step)
+        far = self.builder.mul(self.thread, self.integer(step))
+        return self.builder.gep(start, [far], source_etype=BYTE, inbounds=True)
+
+    def scratch(self) -> ir.Value:
+        """Return where memory begins that a product of this thread may use."""
+        first, step = self._scratch
+        start = self._shifted(self.function.args[1], first)
+        if self.sharing is None:
+            return start
         far = self.builder.mul(self.thread, self.integer(step))
         return self.builder.gep(start, [far], source_etype=BYTE, inbounds=True)
 

@@ -4,7 +4,7 @@ The order of work is that of Goto and van de Geijn, Anatomy of High-Performance 
 Multiplication, ACM Transactions on Mathematical Software 34 (2008), with what follows from sizes
 that are known while the code is written, and from caches that have grown since:
 
-* k is cut into pieces of at most `_DEPTH` bytes; most products have only one.
+* k is cut into pieces of at most `_DEPTH` numbers; most products have only one.
 * A panel of B, some columns that are two vectors wide, stays in the second cache or in the first
   while all tiles of the rows of C are multiplied with it. If B lies by columns it is transposed.
 * Otherwise A and B are read where they lie, unless their rows are so far apart that they compete
@@ -45,8 +45,8 @@ _LINE = 64
 """Bytes of a line of the caches."""
 _WAY = 4096
 """Bytes between numbers that compete for the same places of the first cache."""
-_DEPTH = 4096
-"""Bytes of a row of A up to which k is not cut. Measured: a quarter of it is a tenth slower."""
+_DEPTH = 1024
+"""Numbers of a row of A up to which k is not cut. Measured: a quarter of it is a tenth slower."""
 _SUM = 384
 """Numbers that are added up one after the other; more, and rounding would show."""
 _COPY = 2**22
@@ -187,7 +187,7 @@ def _plan(x: Multiplication, lanes: int) -> _Plan:
         highest = 8  # as many rows as the first cache has room for in one place
     tiles = -(-x.m // highest)
     rows = (x.m - 1) // tiles
-    pieces = -(-x.k * itemsize // _DEPTH)
+    pieces = -(-x.k // _DEPTH)
     depth = -(-x.k // pieces)
     groups, stride, room = 1, 0, 0
     if competes and -(-x.n // (vectors * width)) > _OFTEN and x.m >= width:

@@ -11,20 +11,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from llvmlite import ir
 
 from chainrule.execute.native.frame import BYTE, INT, POINTER, Frame
+from chainrule.execute.native.large import is_large, large_product, large_work
 from chainrule.execute.native.small import Multiplication, small_product
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from chainrule.compile import Plan
     from chainrule.graph import Layout
 
-__all__ = ["Matrices", "form_of", "matrices", "write_product"]
+__all__ = ["Matrices", "form_of", "matrices", "scratch", "write_product"]
 
 
 _LARGEST = {16: 2**21, 8: 2**19, 4: 2**15}
 """Multiplications of the largest product that is not left to BLAS, by lanes; see `form_of`."""
 _FLAT = 16
 """Numbers that each matrix of a product may have for it to be done at once."""
+_LINE = 64
 _MEMORY = 2**16
 """Bytes on the stack that a product may take."""
 
@@ -63,31 +66,59 @@ def matrices(frame: Frame, source: int, layout: Layout) -> Matrices:
     return Matrices(frame.array(source), layout.offset, layout.shape, layout.strides)
 
 
+def scratch(plan: Plan, lanes: int, threads: int) -> int:
+    """Return how many bytes of work memory the products of a plan need, for each thread."""
+    needed = 0
+    for step in plan.steps:
+        if step.kind == "product":
+            a, b = _operands(plan, step.nodes[0])
+            product = _multiplication(a, b, plan.graph.nodes[step.nodes[0]].dtype)
+            for part in (product, _part(product, threads)):
+                if is_large(part, lanes):
+                    needed = max(needed, large_work(part, lanes))
+    return -(-needed // _LINE) * _LINE
+
+
+def _operands(plan: Plan, index: int) -> list[Layout]:
+    """Return how the operands of a product lie, all in one stack."""
+    node = plan.graph.nodes[index]
+    layouts = [plan.grouping.places[i].layout for i in node.inputs]
+    return [at.broadcast((*node.shape[:-2], *at.shape[-2:])) for at in layouts]
+
+
+def _part(product: Multiplication, threads: int) -> Multiplication:
+    """Return the largest part of a product that a thread computes."""
+    return product._replace(m=-(-product.m // threads))
+
+
 def write_product(frame: Frame, index: int) -> None:
     """Write the machine code of a product of matrices."""
-    graph, places = frame.plan.graph, frame.plan.grouping.places
-    node = graph.nodes[index]
+    plan = frame.plan
+    node = plan.graph.nodes[index]
     lead = node.shape[:-2]
-    operands = []
-    for i in node.inputs:
-        layout = places[i].layout
-        layout = layout.broadcast((*lead, *layout.shape[-2:]))
-        operands.append(matrices(frame, places[i].source, layout))
-    result = matrices(frame, index, places[index].layout)
-    product = _multiplication(operands[0], operands[1], node.dtype)
+    a, b = _operands(plan, index)
+    operands = [
+        matrices(frame, plan.grouping.places[i].source, at)
+        for i, at in zip(node.inputs, (a, b), strict=True)
+    ]
+    result = matrices(frame, index, plan.grouping.places[index].layout)
+    product = _multiplication(a, b, node.dtype)
     if frame.rows and not lead:
         _shared(frame, product, (*operands, result), node.dtype)
         return
-    form = form_of(product.turned, frame.lanes)
+    form = "large" if is_large(product, frame.lanes) else form_of(product.turned, frame.lanes)
     with frame.over(lead) as counters:
-        a, b, c = (_address(frame, x, counters, node.dtype) for x in (*operands, result))
+        starts = tuple(_address(frame, x, counters, node.dtype) for x in (*operands, result))
         if frame.checked:
-            for x, start in zip((*operands, result), (a, b, c), strict=True):
+            for x, start in zip((*operands, result), starts, strict=True):
                 _touch(frame, x, start, node.dtype)
         if form == "blas":
-            _gemm(frame, node.dtype, (*operands, result), (a, b, c))
+            _gemm(frame, node.dtype, (*operands, result), starts)
+        elif form == "large":
+            function = large_product(frame.module, product, frame.lanes, masks=frame.masks)
+            frame.builder.call(function, [*starts, frame.scratch()])
         else:
-            _call(frame, product, form, (a, b, c))
+            _call(frame, product, form, starts)
 
 
 def form_of(x: Multiplication, lanes: int) -> str:
@@ -125,11 +156,11 @@ def form_of(x: Multiplication, lanes: int) -> str:
     return "packed" if is_packable else "blas"
 
 
-def _multiplication(a: Matrices, b: Matrices, dtype: np.dtype[Any]) -> Multiplication:
+def _multiplication(a: Layout, b: Layout, dtype: np.dtype[Any]) -> Multiplication:
     """Return what is multiplied, without the stack; strides that nobody takes are 0."""
     (m, k), n = a.shape[-2:], b.shape[-1]
 
-    def strides(x: Matrices) -> tuple[int, int]:
+    def strides(x: Layout) -> tuple[int, int]:
         row, column = (s * (n > 1) for s, n in zip(x.strides[-2:], x.shape[-2:], strict=True))
         return row, column
 
@@ -157,14 +188,21 @@ def _shared(
         frame.element(x.base, frame.place(x.offset, [first], [x.strides[-2] * moves]), dtype.itemsize)
         for x, moves in ((a, True), (b, False), (c, True))
     ]
+    part = _part(product, frame.threads)
+    count = frame.builder.sub(last, first)
+    if is_large(part, frame.lanes):
+        function = large_product(
+            frame.module, part, frame.lanes, masks=frame.masks, shared=True
+        )
+        frame.builder.call(function, [*starts, frame.scratch(), count])
+        return
     if product.m % frame.threads == 0:
-        part = product._replace(m=product.m // frame.threads)
         form = form_of(part.turned, frame.lanes)
         if form != "blas":
             _call(frame, part, form, tuple(starts))
             return
     rows = frame.variable(INT)
-    frame.builder.store(frame.builder.sub(last, first), rows)
+    frame.builder.store(count, rows)
     _gemm(frame, dtype, matrices, tuple(starts), rows)
 
 

@@ -12,7 +12,7 @@ from chainrule.execute.native.frame import BYTE, INT, POINTER, Frame
 from chainrule.execute.native.loops import write_gathering, write_loop
 from chainrule.execute.native.meeting import STATUS, write_meeting
 from chainrule.execute.native.moves import write_copies, write_placed, write_scatter
-from chainrule.execute.native.products import write_product
+from chainrule.execute.native.products import scratch, write_product
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from chainrule.compile import Plan, Step
     from chainrule.execute.native.sharing import Sharing
 
-__all__ = ["Target", "segments", "text"]
+__all__ = ["Target", "scratch_of", "segments", "text"]
+
+_LINE = 64
 
 
 class Target(NamedTuple):
@@ -79,7 +81,14 @@ def _frame(
         masks=target.masks,
         checked=target.checked,
         sharing=sharing,
+        scratch=scratch_of(plan, target, sharing),
     )
+
+
+def scratch_of(plan: Plan, target: Target, sharing: Sharing | None = None) -> tuple[int, int]:
+    """Return where in work memory that of products begins, and its bytes for each thread."""
+    end, threads = (plan.work, 1) if sharing is None else (sharing.work, sharing.threads)
+    return -(-end // _LINE) * _LINE, scratch(plan, target.lanes, threads)
 
 
 def _write_alone(
