@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from chainrule.execute.native.code import host_target
-from chainrule.execute.native.program import Desk, NativeProgram
 from chainrule.execute.native.writing import Target
+
+if TYPE_CHECKING:
+    from chainrule.execute.native.program import NativeProgram
 
 HOST = host_target()
 TARGETS = (Target(16, masks=True), Target(8, masks=False), Target(4, masks=False))
@@ -28,7 +30,7 @@ class Run(NamedTuple):
 def run(program: NativeProgram, arrays: Any) -> Run:
     """Run a program once where nothing but its inputs has been written."""
     plan = program.plan
-    desk = Desk(program)
+    desk = program.desk()
     desk.work[...] = RUBBISH
     given = [np.array(x) for x in arrays]
     nodes = [plan.graph.nodes[i] for i in plan.graph.outputs[: plan.results]]

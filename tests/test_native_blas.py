@@ -62,20 +62,6 @@ def test_gemm_of_matrices_stored_by_rows_swaps_them():
     np.testing.assert_allclose(c, a @ b, rtol=1e-13)
 
 
-@pytest.mark.parametrize(("dtype", "real"), KINDS)
-@pytest.mark.parametrize("flag", [b"n", b"t"])
-def test_gemv(dtype, real, flag):
-    generator = np.random.default_rng(0)
-    a = np.asfortranarray(generator.normal(size=(6, 9)).astype(dtype))
-    op_a = a.T if flag == b"t" else a
-    x = generator.normal(size=2 * op_a.shape[1]).astype(dtype)
-    y = generator.normal(size=op_a.shape[0]).astype(dtype)
-    expected = 2 * op_a.astype(np.longdouble) @ x[::2] + 0.5 * y
-    gemv = prototype(blas.gemv_address(dtype), 11)
-    gemv(*arguments(flag, 6, 9, real(2), a, 6, x, 2, real(0.5), y, 1))
-    np.testing.assert_allclose(y, expected, rtol=0, atol=200 * np.finfo(dtype).eps)
-
-
 @pytest.mark.parametrize("dtype", [np.int64, np.complex128, np.float16])
 def test_other_dtypes_have_no_address(dtype):
     with pytest.raises(KeyError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +17,7 @@ import chainrule as cr
 from chainrule import ops
 from chainrule.errors import ChainruleError, LabelError
 from chainrule.execute.answers import REFUSED
+from chainrule.execute.native import code, sharing
 from chainrule.execute.native.program import NativeProgram
 from chainrule.graph import OPS, Spec, trace
 from chainrule.ops.declare import elementwise
@@ -29,6 +31,15 @@ WAYS = [
     (TARGETS[2], np.float64),
     (HOST, np.float32),
 ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_steps_are_shared():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sharing, "_WORTH", 4096)
+        code._known.clear()
+        yield
+    code._known.clear()
 
 
 def graph_of(function, given):
@@ -282,9 +293,36 @@ def test_arrays_of_every_kind(kind, shape, dtype):
 @pytest.mark.parametrize("x", [2, 2.5, True, np.float32(1.5), np.array(3.0), np.int8(3)], ids=repr)
 def test_numbers_in_place_of_arrays(x):
     f = cr.compile(lambda x, y: (np.exp(y) * x, x + x))
-    for a, b in zip(f(x, 0.5), (np.exp(0.5) * np.asarray(x), np.asarray(x) + x), strict=True):
+    for a, b in zip(f(x, 0.5), (np.exp(0.5) * x, x + x), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
         assert np.asarray(a).dtype == np.asarray(b).dtype
+
+
+def test_a_number_of_pythons_takes_the_type_of_what_it_meets():
+    f = cr.compile(lambda x, factor, *, shift=0.0: x * factor + shift)
+    x = np.ones(3, np.float32)
+    for y, expected in ((f(x, 2.5), 2.5), (f(x, 3, shift=0.25), 3.25), (f(x, 2.5, shift=1), 3.5)):
+        assert y.dtype == np.float32
+        np.testing.assert_array_equal(y, np.full(3, expected, np.float32))
+
+
+def test_a_compiled_function_within_another():
+    inner = cr.compile(lambda x: np.sin(x) * 2)
+    x = np.linspace(0, 1, 5)
+    np.testing.assert_allclose(cr.compile(lambda x: inner(x) + 1)(x), np.sin(x) * 2 + 1)
+    np.testing.assert_allclose(cr.grad(lambda x: np.sum(inner(x)))(x), 2 * np.cos(x))
+
+
+def test_copies_of_a_compiled_function_compile_anew():
+    f = cr.compile(np.tanh)
+    x = np.linspace(0, 1, 5)
+    f(x)
+    np.testing.assert_array_equal(copy.deepcopy(f)(x), f(x))
+
+
+def test_a_sum_of_half_precision_is_numpys():
+    x = np.full(3000, 60000, np.float16)
+    assert cr.compile(np.mean)(x) == np.mean(x)
 
 
 def test_what_is_returned_belongs_to_the_caller():

@@ -143,10 +143,14 @@ def test_pieces_and_copies(target, dtype, monkeypatch):
     monkeypatch.setattr(large, "_WAY", 1)
     monkeypatch.setattr(large, "_OFTEN", 0)
     rng = np.random.default_rng(1)
-    shapes = zip([(61, 35, 99), (17, 50, 64), (47, 9, 33)], ["rr", "rc", "cr"], strict=True)
-    cases = [multiplication(shape, layouts, dtype) for shape, layouts in shapes]
+    shapes = [(61, 35, 99), (17, 50, 64), (47, 9, 33), (17, 150, 20)]
+    cases = [
+        multiplication(shape, layouts, dtype)
+        for shape, layouts in zip(shapes, ["rr", "rc", "cr", "rr"], strict=True)
+    ]
     plan = large._plan(cases[0], target[0])
     assert (plan.pieces, plan.depth, plan.groups > 1) == (4, 25, True)
+    assert large._plan(cases[3], target[0]).vectors == (4 if target[0] == 16 else 2)
     call = compiled(cases, target)
     for x in cases:
         a, b = operands(x, rng)
@@ -162,7 +166,7 @@ def test_threads_get_the_same_bits(target, copied, monkeypatch):
         monkeypatch.setattr(large, "_OFTEN", 0)
     monkeypatch.setattr(large, "_OFTEN", 0)
     rng = np.random.default_rng(2)
-    for layouts, (m, threads) in itertools.product(("rr", "cc"), [(64, 3), (57, 2), (71, 4)]):
+    for layouts, m, threads in [("rr", 64, 3), ("cc", 33, 2), ("cc", 31, 2)]:
         x = multiplication((m, 37, 50), layouts, np.float32)
         a, b = operands(x, rng)
         alone = result(compiled([x], target), x, target, a, b)
@@ -217,7 +221,9 @@ def test_what_is_large(lanes):
     assert is_large(x._replace(b=(1, 256)), lanes)
     assert not is_large(x, 4)
     assert not is_large(x._replace(m=1, n=2**16), lanes)
-    assert not is_large(x._replace(m=32, b=(1, 256)), lanes)
+    assert is_large(x._replace(m=64, n=80, k=64, b=(1, 64)), lanes)
+    assert not is_large(x._replace(m=63, n=64, k=100, b=(1, 100)), 16)
+    assert not is_large(x._replace(m=8, n=2000, b=(1, 256)), lanes)
     assert not is_large(x._replace(k=8), lanes)
     assert not is_large(x._replace(m=32, n=32), lanes)
     assert not is_large(x._replace(b=(512, 2)), lanes)

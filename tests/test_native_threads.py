@@ -1,5 +1,7 @@
 """Threads share a plan: the same numbers to rounding, the same bits each time."""
 
+import itertools
+import signal
 import threading
 
 import numpy as np
@@ -9,6 +11,7 @@ import chainrule as cr
 from chainrule import nn, train
 from chainrule.errors import DivergenceError
 from chainrule.execute import Program
+from chainrule.execute.native import code, sharing
 from chainrule.execute.native.code import threads_for
 from chainrule.execute.native.program import NativeProgram
 from chainrule.execute.native.sharing import share
@@ -16,6 +19,14 @@ from chainrule.graph import Spec, trace
 from chainrule.transform import simplify
 
 THREADS = (2, 3)
+
+
+@pytest.fixture(autouse=True)
+def _small_steps_are_shared(monkeypatch):
+    monkeypatch.setattr(sharing, "_WORTH", 4096)
+    code._known.clear()
+    yield
+    code._known.clear()
 
 
 def loss_and_gradient(sizes, n, dtype, activation=np.tanh):
@@ -29,9 +40,7 @@ def loss_and_gradient(sizes, n, dtype, activation=np.tanh):
         logs = z - np.log(np.sum(np.exp(z), axis=1, keepdims=True))
         return -np.mean(np.sum(logs * y, axis=1))
 
-    shapes = [
-        [Spec((a, b), dtype), Spec((b,), dtype)] for a, b in zip(sizes, sizes[1:], strict=False)
-    ]
+    shapes = [[Spec((a, b), dtype), Spec((b,), dtype)] for a, b in itertools.pairwise(sizes)]
     given = shapes, Spec((n, sizes[0]), dtype), Spec((n, sizes[-1]), dtype)
     return simplify(trace(cr.value_and_grad(loss), *given))
 
@@ -77,7 +86,7 @@ def test_gradients_are_those_of_one_thread(sizes, n, dtype, threads):
 @pytest.mark.parametrize(
     "function",
     [
-        lambda x: np.sum(x),
+        np.sum,
         lambda x: np.max(x * x),
         lambda x: np.sum(x, axis=0),
         lambda x: np.mean(x, axis=1) * 2,
@@ -150,6 +159,61 @@ def test_a_place_out_of_range_in_the_part_of_one_thread_is_an_error():
             taken(x, bad)
 
 
+@pytest.mark.parametrize("size", [(100_000, 1), (1, 50_000), (512, 96)])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_sums_of_single_precision_over_everything(size, keepdims):
+    x = np.random.default_rng(0).normal(size=size).astype(np.float32)
+    for axis in (None, (0, 1), int(np.argmax(size))):
+        found = cr.compile(lambda x, axis=axis: np.sum(x, axis=axis, keepdims=keepdims), threads=2)
+        expected = np.sum(x.astype(np.float64), axis=axis, keepdims=keepdims)
+        np.testing.assert_allclose(found(x), expected, rtol=1e-5, atol=1e-3)
+
+
+def test_runs_one_after_the_other_keep_out_of_each_others_way():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(64 * 5, 64)), rng.normal(size=(64 * 5, 1))
+
+    def trained(threads):
+        going = train.Trainer(nn.MLP([64, 64, 64, 1], seed=0), loss=nn.MSELoss(), threads=threads)
+        for _ in range(60):
+            going.epoch(X, y, 64)
+        return dict(going.parameters)
+
+    alone = trained(1)
+    for threads in (2, 4):
+        for name, w in trained(threads).items():
+            np.testing.assert_allclose(w, alone[name], rtol=1e-6, atol=1e-8)
+
+
+def test_a_signal_during_a_run_waits_for_its_end():
+    class StopError(Exception):
+        pass
+
+    def stop(*_):
+        raise StopError
+
+    shared = cr.compile(lambda x: np.sum(np.tanh(x) @ x), threads=2)
+    x = np.random.default_rng(0).normal(size=(200, 200))
+    expected, stopped = shared(x), 0
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        for k in range(100):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-4 + (k % 17) * 3e-5)
+                for _ in range(5):
+                    shared(x)
+            except StopError:
+                stopped += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    except StopError:
+        pass
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert stopped
+    assert shared(x) == expected
+
+
 def test_two_callers_of_shared_programs_do_not_wait_for_each_other_for_ever():
     graph = loss_and_gradient((30, 64, 5), 64, "float64")
     arrays = arrays_for(graph)
@@ -178,9 +242,14 @@ def test_small_work_is_not_shared_and_numpys_steps_are_not_either():
     assert threads_for(small.plan, 3) == 3
 
 
+def test_where_nothing_is_worth_it_one_thread_does_all(monkeypatch):
+    monkeypatch.setattr(sharing, "_WORTH", 5e4)
+    assert NativeProgram(loss_and_gradient((4, 3, 2), 5, "float64"), threads=2).threads == 1
+
+
 def test_rows_that_a_thread_wrote_itself_need_no_meeting():
     graph = loss_and_gradient((64, 64, 64, 64, 8), 64, "float64")
-    sharing = share(NativeProgram(graph, threads=2).plan, 2)
-    forward = sharing.items[:6]
+    shared = share(NativeProgram(graph, threads=2).plan, 2)
+    forward = shared.items[:6]
     assert all(item.rows == 64 and not item.waits for item in forward)
-    assert sum(item.waits for item in sharing.items) <= 12
+    assert sum(item.waits for item in shared.items) <= 12

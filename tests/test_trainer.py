@@ -68,9 +68,7 @@ def test_lists_weights_and_schedules():
     for _ in range(2):
         one = a.step(X[:8].tolist(), LABELS[:8].tolist())
         assert one == pytest.approx(b.step(X[:8], LABELS[:8], np.ones(8)), rel=1e-12)
-    np.testing.assert_allclose(
-        a.step(X[:8], LABELS[:8]), b.step(X[:8], LABELS[:8]), rtol=1e-12
-    )
+    np.testing.assert_allclose(a.step(X[:8], LABELS[:8]), b.step(X[:8], LABELS[:8]), rtol=1e-12)
     assert not np.allclose(a.step(X[:8], LABELS[:8]), b.step(X[:8], LABELS[:8]), rtol=1e-9)
 
 

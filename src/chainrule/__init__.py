@@ -1,7 +1,7 @@
 """Backpropagation with the lid off: derivatives of NumPy code, open at every step."""
 
 from chainrule import nn, ops, train
-from chainrule.execute import compile
+from chainrule.execute import compile  # noqa: A004 - the field's own word
 from chainrule.graph import Graph, Spec, Value, trace
 from chainrule.inspect import gradcheck, routes
 from chainrule.ops import stop_gradient

@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule import ops
 from chainrule.errors import MissingExtraError
-from chainrule.execute import compile
+from chainrule.execute import compile  # noqa: A004 - the field's own word
 from chainrule.train import Adam
 from chainrule.transform import value_and_grad
 

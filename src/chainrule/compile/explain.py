@@ -194,7 +194,7 @@ class _Listing:
         if place.kind == "work":
             return f"work @{self._offset(index)}"
         if place.kind == "output":
-            return f"output {self.plan.arrays[place.array].index}"
+            return f"output {self.plan.arrays[place.array].which}"
         outputs = [f" (output {k})" for k, i in enumerate(self.graph.outputs) if i == index]
         given = self.words.name(self._node_of(place.array))
         return f"place of {given}{outputs[0] if outputs else ''}"

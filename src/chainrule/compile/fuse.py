@@ -14,15 +14,16 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from chainrule.compile.lowering import seen
-from chainrule.graph import Counted, Each, Fold, Gathered, Layout, Viewed
+from chainrule.compile.reading import Walks, is_loop
+from chainrule.graph import Counted, Gathered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from chainrule.graph import Graph, Node
+    from chainrule.compile.reading import Reading
+    from chainrule.graph import Graph
 
-__all__ = ["Grouping", "Loop", "Reading", "Refusal", "group", "strides_over"]
+__all__ = ["Grouping", "Loop", "Refusal", "group"]
 
 _MOST_PASSES = 6
 _MOST_ARRAYS = 24
@@ -30,14 +31,6 @@ _MOST_ARRAYS = 24
 
 BEFORE = -1
 """The time of what is computed for a row before its first pass."""
-
-
-class Reading(NamedTuple):
-    """An operand of a node in a loop: the array it lies in, and its layout over the space."""
-
-    source: int
-    offset: int
-    strides: tuple[int, ...]
 
 
 class Refusal(NamedTuple):
@@ -109,14 +102,14 @@ class Grouping:
         self, graph: Graph, stages: Sequence[int], able: Callable[[Graph, int], bool]
     ) -> None:
         self.graph = graph
-        self.places = seen(graph)
+        self._walks = Walks(graph)
+        self.places = self._walks.places
         self.stages = stages
         self.step_of: dict[int, int] = {}
         self.steps: dict[int, Loop | int] = {}
         self.before: dict[int, int] = {}
         self.after: dict[int, int] = {}
         self._readings: dict[int, list[Reading]] = {}
-        self._spaces: dict[int, tuple[int, ...]] = {}
         for index, node in enumerate(graph.nodes):
             if node.op is None or self.places[index].source != index:
                 continue
@@ -126,9 +119,8 @@ class Grouping:
             for other in _bits(self.before[index]):
                 self.after[other] |= 1 << index
             if is_loop(node) and able(graph, index):
-                self._spaces[index] = _without_ones(self._walked_shape(index))
-                self._readings[index] = [self._reading(index, k) for k in range(len(node.inputs))]
-                loop = Loop(self._spaces[index], [index])
+                self._readings[index] = self._walks.readings(index)
+                loop = Loop(self._walks.space(index), [index])
                 self._schedule(loop)
                 self.steps[index] = loop
             else:
@@ -143,53 +135,17 @@ class Grouping:
                 found |= 1 << source | self.before[source]
         return found
 
-    # ------------------------------------------------------------------ what a node walks
-
-    def _walked_shape(self, index: int) -> tuple[int, ...]:
-        node = self.graph.nodes[index]
-        if node.op is not None and isinstance(node.op.form, Fold):
-            return self.graph.nodes[node.inputs[0]].shape
-        return node.shape
-
-    def _reading(self, index: int, k: int) -> Reading:
-        """Return how a node reads an operand, over the axes that the node walks."""
-        node = self.graph.nodes[index]
-        source, layout = self.places[node.inputs[k]]
-        if node.op is not None and isinstance(node.op.form, Counted):
-            return Reading(source, layout.offset, ())  # all of it at once
-        if node.op is not None and isinstance(node.op.form, Gathered):
-            table = len(self.graph.nodes[node.inputs[0]].shape)
-            return _gathered_reading(node, k, source, layout, table - len(node.inputs) + 1)
-        return Reading(source, layout.offset, strides_over(layout, self._walked_shape(index)))
-
     def readings(self, index: int) -> list[Reading]:
         """Return how a node of a loop reads its operands."""
         return self._readings[index]
 
     def output_strides(self, index: int) -> tuple[int, ...]:
         """Return the strides of a node's own array over the axes that it walks; 0 is folded."""
-        node = self.graph.nodes[index]
-        shape = self._walked_shape(index)
-        at = self.places[index].layout
-        if node.op is None or not isinstance(node.op.form, Fold):
-            return strides_over(at, shape)
-        axes = node.attributes["axis"]
-        strides = iter(at.strides)
-        kept = [
-            0 if a in axes and not node.attributes["keepdims"] else next(strides)
-            for a in range(len(shape))
-        ]
-        return tuple(
-            0 if a in axes else s for a, (n, s) in enumerate(zip(shape, kept, strict=True)) if n > 1
-        )
+        return self._walks.output_strides(index)
 
     def folded(self, index: int) -> tuple[int, ...]:
         """Return the axes, of those that it walks, that a node folds; none for other nodes."""
-        node = self.graph.nodes[index]
-        if node.op is None or not isinstance(node.op.form, Fold):
-            return ()
-        long = [a for a, n in enumerate(self._walked_shape(index)) if n > 1]
-        return tuple(k for k, a in enumerate(long) if a in node.attributes["axis"])
+        return self._walks.folded(index)
 
     # ------------------------------------------------------------------ joining
 
@@ -314,69 +270,50 @@ def group(
     same arrays.
     """
     grouping = Grouping(graph, stages, able)
+    readers = _readers(grouping)
+    kept = _kept(grouping)
+    for alone in (True, False, True):
+        for source, nodes in sorted(readers.items(), reverse=alone):
+            if source not in grouping.step_of:
+                continue
+            steps = {grouping.step_of[index] for index in nodes}
+            if not alone or (len(steps) == 1 and source not in kept):
+                for index in nodes:
+                    grouping.join(index, source)
+    for source, nodes in readers.items():
+        if graph.nodes[source].shape:
+            _join_alike(grouping, nodes)
+    return grouping
+
+
+def _readers(grouping: Grouping) -> dict[int, list[int]]:
+    """Return for each array the nodes of loops that read it."""
     readers: dict[int, list[int]] = {}
     for index in grouping.step_of:
         if grouping.loop(index) is not None:
             for source in {r.source for r in grouping.readings(index)}:
                 readers.setdefault(source, []).append(index)
-    kept = {grouping.places[i].source for i in graph.outputs}
+    return readers
+
+
+def _kept(grouping: Grouping) -> set[int]:
+    """Return the arrays that have to be in memory: outputs, and what is read by other steps."""
+    graph, places = grouping.graph, grouping.places
     others = [i for i in grouping.step_of if grouping.loop(i) is None]
-    kept |= {grouping.places[i].source for k in others for i in graph.nodes[k].inputs}
-    for together in (True, False, True):
-        for source, nodes in sorted(readers.items(), reverse=together):
-            steps = {grouping.step_of[index] for index in nodes}
-            if source in grouping.step_of and (
-                not together or (len(steps) == 1 and source not in kept)
-            ):
-                for index in nodes:
-                    grouping.join(index, source)
-    for source, nodes in readers.items():
-        if graph.nodes[source].shape:
-            for one, other in itertools.pairwise(nodes):
-                if grouping.loop(one).space == grouping.loop(other).space:  # type: ignore[union-attr]
-                    grouping.join(one, other)
-    return grouping
+    read = {places[i].source for k in others for i in graph.nodes[k].inputs}
+    return read | {places[i].source for i in graph.outputs}
 
 
-def is_loop(node: Node) -> bool:
-    """Return whether a node is computed in a loop, and not a step by itself."""
-    form = node.op.form if node.op is not None else None
-    if isinstance(form, Viewed):  # one that its layout cannot say
-        return False
-    return isinstance(form, Each | Fold | Counted | Gathered)
-
-
-def strides_over(layout: Layout, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the strides of an array over the axes of a shape that it broadcasts to."""
-    wide = layout.broadcast(shape)
-    return tuple(s for n, s in zip(wide.shape, wide.strides, strict=True) if n > 1)
-
-
-def _gathered_reading(node: Node, k: int, source: int, layout: Layout, parts: int) -> Reading:
-    """Return how a gather reads: places over its leading axes, parts over the rest.
-
-    Of the table, only the strides within a part are strides of the walk.
-    """
-    count = len(node.inputs) - 1
-    if k == 0:
-        lead = len(node.shape) - parts
-        shape = (*[1] * lead, *layout.shape[count:])
-        strides = (*[0] * lead, *layout.strides[count:])
-    else:
-        lead = len(node.shape) - parts
-        wide = layout.broadcast(node.shape[:lead])
-        shape, strides = (*wide.shape, *[1] * parts), (*wide.strides, *[0] * parts)
-    return Reading(
-        source, layout.offset, strides_over(Layout(layout.offset, shape, strides), node.shape)
-    )
+def _join_alike(grouping: Grouping, nodes: Sequence[int]) -> None:
+    """Join neighbours among the readers of an array if they walk the same space."""
+    for one, other in itertools.pairwise(nodes):
+        a, b = grouping.loop(one), grouping.loop(other)
+        if a is not None and b is not None and a.space == b.space:
+            grouping.join(one, other)
 
 
 def _extended(strides: tuple[int, ...], rank: int) -> tuple[int, ...]:
     return strides + (0,) * (rank - len(strides))
-
-
-def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(n for n in shape if n > 1)
 
 
 def _bits(number: int) -> Iterable[int]:

@@ -16,7 +16,7 @@ from chainrule.ops import stop_gradient as copied
 from chainrule.transform import simplify
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from chainrule.graph import Node, Value
 
@@ -54,8 +54,10 @@ def lowered(graph: Graph) -> Lowered:
         Not specialised.
     """
     results = len(graph.outputs)
-    while any(_is_composite(node) for node in graph.nodes):
+    before, now = (0, 0), _composites(graph)
+    while now[0] and now != before:  # what cannot be said by parts stays, and adds nothing
         graph = _passed(graph, _by_parts)
+        before, now = now, _composites(graph)
     graph = _passed(simplify(graph), _without_idle_folds)
     graph = simplify(_passed(graph, _Products(graph)))
     graph.outputs[results:] = [i for i in graph.outputs[results:] if not _is_true(graph, i)]
@@ -77,17 +79,18 @@ def seen(graph: Graph) -> list[Seen]:
     return found
 
 
-_Rewrite = "Callable[[ShapeTracer, Node, list[Value], list[Value]], Value | None]"
+class _New(NamedTuple):
+    """The graph that a rewrite writes, and the values in it that have to hold."""
+
+    tracer: ShapeTracer
+    holding: list[Value]
 
 
-def _passed(graph: Graph, rewrite: Any) -> Graph:
-    """Return the graph with each node as a rewrite gives it, or as it was where that is None.
-
-    A rewrite may add to the list that it is given: values that have to hold.
-    """
+def _passed(graph: Graph, rewrite: Callable[[_New, Node, list[Value]], Value | None]) -> Graph:
+    """Return the graph with each node as a rewrite gives it, or as it was where that is None."""
     tracer = ShapeTracer()
     values: dict[int, Value] = dict(zip(graph.inputs, tracer.inputs_of(graph), strict=True))
-    holding: list[Value] = []
+    new = _New(tracer, [])
     for index, node in enumerate(graph.nodes):
         if index in values:
             continue
@@ -99,9 +102,9 @@ def _passed(graph: Graph, rewrite: Any) -> Graph:
         tracer.here = (node.where, origin)
         node = node._replace(origin=origin)  # noqa: PLW2901 - the same node, in its new place
         xs = [values[i] for i in node.inputs]
-        value = rewrite(tracer, node, xs, holding)
+        value = rewrite(new, node, xs)
         values[index] = tracer.append(node, xs) if value is None else value
-    outputs = [values[i] for i in graph.outputs] + holding
+    outputs = [*[values[i] for i in graph.outputs], *new.holding]
     tracer.graph.outputs = [x.index for x in outputs]
     tracer.close()
     return tracer.graph
@@ -112,28 +115,31 @@ def _is_true(graph: Graph, index: int) -> bool:
     return bool(graph.constants.get(index, False))
 
 
+def _composites(graph: Graph) -> tuple[int, int]:
+    """Return how many nodes are composites, and how many there are."""
+    return sum(map(_is_composite, graph.nodes)), len(graph.nodes)
+
+
 def _is_composite(node: Node) -> bool:
     return node.op is not None and isinstance(node.op.form, Composite)
 
 
-def _by_parts(
-    tracer: ShapeTracer, node: Node, xs: Sequence[Value], holding: list[Value]
-) -> Value | None:
+def _by_parts(new: _New, node: Node, xs: Sequence[Value]) -> Value | None:
     """Return a composite by its parts, cast to what it says of itself."""
     if node.op is None or not isinstance(node.op.form, Composite):
         return None
     form = node.op.form
     y = (form.parts or node.op.forward)(*xs, **node.attributes)
+    if y is None:
+        return None
     if form.holds is not None:
-        holding.append(np.all(form.holds(*xs, **node.attributes)))  # type: ignore[arg-type]
+        new.holding.append(np.all(form.holds(*xs, **node.attributes)))  # type: ignore[arg-type]
     if (y.shape, y.dtype) != (node.shape, node.dtype):
         raise ChainruleError(f"the parts of {node.op.name} give {y}, not {node.shape}")
     return y  # type: ignore[no-any-return]
 
 
-def _without_idle_folds(
-    tracer: ShapeTracer, node: Node, xs: Sequence[Value], holding: list[Value]
-) -> Value | None:
+def _without_idle_folds(_: _New, node: Node, xs: Sequence[Value]) -> Value | None:
     """Return a reduction over axes of length 1 as the reshape that it is."""
     if node.op is None or not isinstance(node.op.form, Fold):
         return None
@@ -157,37 +163,30 @@ class _Products:
         for i in graph.outputs:
             self.uses[i] += 1
 
-    def __call__(
-        self, tracer: ShapeTracer, node: Node, xs: Sequence[Value], holding: list[Value]
-    ) -> Value | None:
+    def __call__(self, new: _New, node: Node, xs: Sequence[Value]) -> Value | None:
         if node.op is None or not isinstance(node.op.form, Viewed) or len(node.shape) != 2:
             return None
-        made = tracer.graph.nodes[xs[0].index]
+        made = new.tracer.graph.nodes[xs[0].index]
         if made.op is None or not isinstance(made.op.form, Product):
             return None
         turned = Layout.contiguous(made.shape).transposed((1, 0))
         if node.op.form.layout(Layout.contiguous(made.shape), **node.attributes) != turned:
             return None
-        if self._is_seen_otherwise(node):
+        if self.uses[node.inputs[0]] > 1:  # others see it as it is
             return None
-        a, b = (tracer.value(i) for i in made.inputs)
-        return made.op(np.transpose(b), np.transpose(a))  # type: ignore[arg-type,no-any-return]
-
-    def _is_seen_otherwise(self, view: Node) -> bool:
-        return self.uses[view.inputs[0]] > 1
+        a, b = (new.tracer.value(i) for i in made.inputs)
+        return made.op(np.transpose(b), np.transpose(a))  # type: ignore[no-any-return]
 
 
-def _moved(
-    tracer: ShapeTracer, node: Node, xs: list[Value], holding: list[Value]
-) -> Value | None:
+def _moved(new: _New, node: Node, xs: list[Value]) -> Value | None:
     """Copy an operand into rows where its view cannot be walked in memory as it lies."""
     if node.op is None:
         return None
     if isinstance(node.op.form, Product):
         xs = [np.astype(x, node.dtype) for x in xs]  # type: ignore[call-overload]
-        return node.op(*[x if _is_matrix(_layout(tracer, x)) else copied(x) for x in xs])  # type: ignore[no-any-return]
+        return node.op(*[x if _is_matrix(_layout(new.tracer, x)) else copied(x) for x in xs])  # type: ignore[no-any-return]
     if isinstance(node.op.form, Viewed):
-        at = node.op.form.layout(_layout(tracer, xs[0]), **node.attributes)
+        at = node.op.form.layout(_layout(new.tracer, xs[0]), **node.attributes)
         if at is None:
             return node.op(copied(xs[0]), **node.attributes)  # type: ignore[no-any-return]
     return None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["Place", "WorkMemory"]
+__all__ = ["Array", "Copy", "Place", "WorkMemory"]
 
 _LINE = 64
 """Bytes of a cache line: every array begins at one."""
@@ -29,6 +29,36 @@ class Place(NamedTuple):
     kind: str
     array: int
     offset: int
+
+
+class Array(NamedTuple):
+    """A piece of memory from outside.
+
+    Attributes
+    ----------
+    kind
+        "input", "constant" or "output".
+    which
+        The node that it holds; of an output, which of the outputs it is.
+    """
+
+    kind: str
+    which: int
+
+
+class Copy(NamedTuple):
+    """An output that is put into the memory of an input at the very end.
+
+    Attributes
+    ----------
+    node
+        The output.
+    target
+        Where the input begins.
+    """
+
+    node: int
+    target: Place
 
 
 class WorkMemory:

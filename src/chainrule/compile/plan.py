@@ -10,32 +10,25 @@ loss is known to be finite) comes in a second stage.
 from __future__ import annotations
 
 import heapq
-import itertools
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from chainrule.compile.explain import explain
 from chainrule.compile.fuse import Loop, group
+from chainrule.compile.lifetimes import lay_out
 from chainrule.compile.lowering import lowered
-from chainrule.compile.memory import Place, WorkMemory
 from chainrule.errors import ChainruleError
-from chainrule.graph import Fold, Layout, Placed, Product, Scattered, describe
+from chainrule.graph import Placed, Product, Scattered, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from chainrule.compile.fuse import Grouping
-    from chainrule.compile.lowering import Seen
+    from chainrule.compile.memory import Array, Copy, Place
     from chainrule.graph import Graph, Node
 
-__all__ = ["Array", "Copy", "Plan", "Step", "plan"]
-
-
-class Array(NamedTuple):
-    """A piece of memory from outside: an input, an output or a constant of the graph."""
-
-    kind: str
-    index: int  # type: ignore[assignment]  # a tuple has a method of this name
+__all__ = ["Plan", "Step", "plan"]
 
 
 @dataclass
@@ -70,15 +63,7 @@ class _Sized(NamedTuple):
 
     @property
     def size(self) -> int:
-        return _size(self.node.shape)
-
-
-class Copy(NamedTuple):
-    """An output that is put into the memory of an input at the very end."""
-
-    source: Place
-    target: Place
-    node: int
+        return math.prod(self.node.shape)
 
 
 @dataclass
@@ -155,7 +140,13 @@ class Plan:
         return explain(self)
 
     def stored(self, index: int) -> bool:
-        """Return whether a node's numbers are in memory, and not in registers alone."""
+        """Return whether a node's numbers are in memory, and not in registers alone.
+
+        Parameters
+        ----------
+        index
+            The node, of the plan's own graph.
+        """
         return index in self.places
 
 
@@ -186,10 +177,25 @@ def plan(
     shared
         Whether threads will share it. Products that read what all of them computed then come
         together, after what each thread can do by itself.
+
+    Raises
+    ------
+    ChainruleError
+        If an array has no elements, or an output has another shape or dtype than the input whose
+        memory it is to take.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from chainrule.graph import Spec, trace
+    >>> graph = trace(lambda w, g: w - 0.1 * np.tanh(g), Spec((1000,)), Spec((1000,)))
+    >>> made = plan(graph, donated={0: 0})
+    >>> len(made.steps), made.work, made.stored(made.graph.outputs[0])
+    (1, 0, True)
     """
     low, results = lowered(graph)
     if any(0 in node.shape for node in low.nodes):
-        raise ChainruleError("a loop begins before it looks for its end: no array may be empty")
+        raise ChainruleError("a loop begins before it looks for its end: no array may be empty.")
     donated = dict(donated or {})
     for k, i in donated.items():
         one, other = low.nodes[low.outputs[k]], low.nodes[low.inputs[i]]
@@ -202,7 +208,7 @@ def plan(
     grouping = group(low, stages, able)
     steps = _ordered(grouping, able, shared=shared)
     made = Plan(low, results, grouping, steps, donated, tuple(guards), tuple(watched))
-    _Memory(made).lay_out()
+    lay_out(made)
     return made
 
 
@@ -229,9 +235,7 @@ def _kind(grouping: Grouping, index: int, able: Callable[[Graph, int], bool]) ->
     return next((kind for form_type, kind in kinds if isinstance(form, form_type)), "host")
 
 
-def _ordered(
-    grouping: Grouping, able: Callable[[Graph, int], bool], *, shared: bool
-) -> list[Step]:
+def _ordered(grouping: Grouping, able: Callable[[Graph, int], bool], *, shared: bool) -> list[Step]:
     """Return the steps in an order in which they can run, near that of the program."""
     steps: dict[int, Step] = {}
     for key, found in grouping.steps.items():
@@ -272,219 +276,3 @@ def _reads_columns(grouping: Grouping, step: Step) -> bool:
         return False
     first = grouping.places[grouping.graph.nodes[step.nodes[0]].inputs[0]]
     return first.layout.strides[-1] != 1 and first.layout.shape[-1] > 1
-
-
-class _Memory:
-    """Gives every stored node its place."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.graph = plan.graph
-        self.grouping = plan.grouping
-        self.work = WorkMemory()
-        self.when = {i: t for t, step in enumerate(plan.steps) for i in step.nodes}
-        self.last = self._last_uses()
-        self.roots: dict[int, int] = {}
-
-    def _last_uses(self) -> dict[int, int]:
-        """Return for each source the last step that reads it."""
-        last: dict[int, int] = {}
-        for t, step in enumerate(self.plan.steps):
-            for source in step.reads:
-                last[source] = t
-        return last
-
-    def lay_out(self) -> None:
-        """Give places to what comes from outside, then to what is computed, by lifetimes."""
-        plan, graph = self.plan, self.graph
-        given = [*[("input", i) for i in graph.inputs], *[("constant", i) for i in graph.constants]]
-        for kind, index in given:
-            plan.places[index] = Place(kind, len(plan.arrays), 0)
-            plan.arrays.append(Array(kind, index))
-        self._place_outputs()
-        stored = self._stored()
-        parts = self._parts(stored)
-        ends = self._ends(stored, parts)
-        dying: dict[int, list[int]] = {}
-        for index, end in ends.items():
-            dying.setdefault(end, []).append(index)
-        starts = self._starts(stored, parts)
-        for t, step in enumerate(plan.steps):
-            for index in starts.get(t, []):
-                self._place(index, step, dying.get(t, []))
-            self._keep_rows(step)
-            for index in dying.get(t, []):
-                self.work.release(index)
-        for index, (root, offset) in parts.items():
-            place = plan.places[root]
-            plan.places[index] = place._replace(offset=place.offset + offset)
-        plan.work = self.work.size
-
-    def _place_outputs(self) -> None:
-        """Give the outputs their own memory, or that of the inputs which is donated to them."""
-        plan, graph = self.plan, self.graph
-        for k, index in enumerate(graph.outputs):
-            of_input = plan.donated.get(k)
-            if of_input is None:
-                place = Place("output", len(plan.arrays), 0)
-                plan.arrays.append(Array("output", k))
-                plan.places[index] = place
-                continue
-            place = plan.places[graph.inputs[of_input]]
-            if self._may_overwrite(index, graph.inputs[of_input]):
-                plan.places[index] = place
-            else:
-                plan.copies.append(Copy(place, place, index))
-
-    def _may_overwrite(self, index: int, given: int) -> bool:
-        """Return whether a node can be computed in the memory of an input."""
-        graph = self.graph
-        same = (graph.nodes[index].shape, graph.nodes[index].dtype)
-        if same != (graph.nodes[given].shape, graph.nodes[given].dtype):
-            return False
-        step = self.plan.steps[self.when[index]]
-        if step.stage == 0 or self.last.get(given, -1) > self.when[index]:
-            return False
-        if self.last.get(given, -1) < self.when[index]:
-            return step.kind in {"loop", "product"} and index not in self._outer_folds(step)
-        return self._in_step(step, index, given)
-
-    def _in_step(self, step: Step, index: int, source: int) -> bool:
-        """Return whether a node of a loop reads an array only at the places where it writes."""
-        loop = step.loop
-        if loop is None or index in self._outer_folds(step) or index in loop.rows:
-            return False
-        written = self.grouping.output_strides(index)
-        readings = [
-            (node, reading)
-            for node in loop.nodes
-            for reading in self.grouping.readings(node)
-            if reading.source == source
-        ]
-        return not self.grouping.folded(index) and all(
-            node not in loop.rows
-            and reading.offset == 0
-            and reading.strides == written
-            and (loop.times[node], node) <= (loop.times[index], index)
-            for node, reading in readings
-        )
-
-    def _outer_folds(self, step: Step) -> set[int]:
-        """Return the nodes of a loop that gather up in memory from row to row."""
-        return {i for i in step.nodes if isinstance(self._form(i), Fold)}
-
-    def _form(self, index: int) -> object:
-        op = self.graph.nodes[index].op
-        return op.form if op is not None else None
-
-    # ------------------------------------------------------------------ what is stored
-
-    def _stored(self) -> list[int]:
-        """Return the nodes that need work memory, or share that of another."""
-        wanted = set().union(*[step.reads for step in self.plan.steps]) if self.plan.steps else set()
-        wanted |= {copy.node for copy in self.plan.copies} | set(self.graph.outputs)
-        nodes = [i for step in self.plan.steps for i in step.nodes]
-        alone = {i for step in self.plan.steps if step.loop is None for i in step.nodes}
-        return [i for i in nodes if (i in wanted or i in alone) and i not in self.plan.places]
-
-    def _parts(self, stored: Sequence[int]) -> dict[int, tuple[int, int]]:
-        """Return what can be computed as a part of what it is placed in: its root and offset."""
-        parts: dict[int, tuple[int, int]] = {}
-        free = set(stored)
-        for step in self.plan.steps:
-            (index,) = step.nodes if step.kind == "placed" else [-1]
-            if index < 0 or not self._form(index).covers:  # type: ignore[attr-defined]
-                continue
-            for source, at in placed_parts(self.grouping, index):
-                if source.source in free and source.layout.is_contiguous and at.is_contiguous:
-                    whole = self.graph.nodes[source.source].shape
-                    if Layout.contiguous(whole).is_contiguous and _size(whole) == _size(at.shape):
-                        parts[source.source] = (index, at.offset)
-                        free.discard(source.source)
-        return {i: self._root(parts, i) for i in parts}
-
-    def _root(self, parts: Mapping[int, tuple[int, int]], index: int) -> tuple[int, int]:
-        offset = 0
-        while index in parts:
-            index, more = parts[index]
-            offset += more
-        return index, offset
-
-    def _ends(
-        self, stored: Sequence[int], parts: Mapping[int, tuple[int, int]]
-    ) -> dict[int, int]:
-        """Return the last step that uses the memory of each root in work memory."""
-        copied = {copy.node for copy in self.plan.copies}
-        ends: dict[int, int] = {}
-        for index in stored:
-            root = parts[index][0] if index in parts else index
-            if root in self.plan.places:
-                continue
-            end = max(self.last.get(index, -1), self.when[index])
-            ends[root] = max(ends.get(root, -1), len(self.plan.steps) if index in copied else end)
-        return ends
-
-    def _starts(
-        self, stored: Sequence[int], parts: Mapping[int, tuple[int, int]]
-    ) -> dict[int, list[int]]:
-        """Return the roots in work memory by the first step that writes to them."""
-        first: dict[int, int] = {}
-        for index in stored:
-            root = parts[index][0] if index in parts else index
-            if root not in self.plan.places:
-                first[root] = min(first.get(root, len(self.plan.steps)), self.when[index])
-        starts: dict[int, list[int]] = {}
-        for root, t in first.items():
-            starts.setdefault(t, []).append(root)
-        return starts
-
-    def _place(self, index: int, step: Step, dying: Iterable[int]) -> None:
-        """Give a node memory: that of an array that ends here if it may be overwritten."""
-        node = self.graph.nodes[index]
-        count = _size(node.shape) * node.dtype.itemsize
-        if index in step.nodes:
-            for old in dying:
-                if (
-                    old != index
-                    and self.work.bytes_of(old) == count
-                    and self._in_step(step, index, old)
-                    and self.graph.nodes[old].dtype == node.dtype
-                ):
-                    self.work.hand_over(old, index)
-                    break
-        self.plan.places[index] = Place("work", 0, self.work.take(index, count) // node.dtype.itemsize)
-
-    def _keep_rows(self, step: Step) -> None:
-        """Give memory for a row of what one pass of a loop computes and another reads."""
-        loop = step.loop
-        if loop is None or loop.passes == 1 and not loop.rows:
-            return
-        kept = []
-        for index in loop.nodes:
-            for reading in self.grouping.readings(index):
-                source = reading.source
-                is_inside = source in loop.times and source not in loop.rows
-                if not is_inside or self.grouping.folded(source) or self.plan.stored(source):
-                    continue
-                if loop.times[source] < loop.times[index] and source not in self.plan.temporaries:
-                    node = self.graph.nodes[source]
-                    count = loop.space[-1] * node.dtype.itemsize
-                    self.plan.temporaries[source] = self.work.take(("row", source), count)
-                    kept.append(("row", source))
-        for key in kept:
-            self.work.release(key)
-
-
-def placed_parts(grouping: Grouping, index: int) -> list[tuple[Seen, Layout]]:
-    """Return for each operand of a placement how it lies and where it goes in the output."""
-    node = grouping.graph.nodes[index]
-    operands = [grouping.graph.nodes[i] for i in node.inputs]
-    form = node.op.form if node.op is not None else None
-    if not isinstance(form, Placed):
-        return []
-    at = form.parts(Layout.contiguous(node.shape), operands, **node.attributes)
-    return [(grouping.places[i], part) for i, part in zip(node.inputs, at, strict=True)]
-
-
-def _size(shape: Sequence[int]) -> int:
-    return list(itertools.accumulate(shape, lambda a, b: a * b, initial=1))[-1]

@@ -2,7 +2,11 @@
 
 from chainrule.execute.answers import REFUSED, SPOILT, STOPPED
 from chainrule.execute.executor import Runner, native
-from chainrule.execute.function import Compiled, Prepared, compile
+from chainrule.execute.function import (
+    Compiled,
+    Prepared,
+    compile,  # noqa: A004 - the field's own word
+)
 from chainrule.execute.numpy import Program, run
 from chainrule.execute.repeat import Repeated
 

@@ -70,14 +70,12 @@ class Runner:
         What runs it; it returns None where NumPy has to say what is wrong with the inputs.
     """
 
-    def __init__(
-        self, graph: Graph, held: Sequence[Any] = (), threads: int | None = None
-    ) -> None:
+    def __init__(self, graph: Graph, held: Sequence[Any] = (), threads: int | None = None) -> None:
         self.graph = graph
         self.held = tuple(held)
         package = native(graph)
-        self._native = None if package is None else package.NativeProgram(
-            graph, held=held, threads=threads
+        self._native = (
+            None if package is None else package.NativeProgram(graph, held=held, threads=threads)
         )
         self.plan = None if self._native is None else self._native.plan
         self.start = None if self._native is None else self._native.quick() or self._native

@@ -14,13 +14,17 @@ import optree
 from chainrule.compile import explain
 from chainrule.errors import TraceError
 from chainrule.execute.executor import Runner
-from chainrule.graph import Spec, captured
+from chainrule.graph import Spec, Value, captured
 from chainrule.transform import simplify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 __all__ = ["Compiled", "Prepared", "compile"]
+
+
+_MOST = 256
+"""Signatures whose programs are kept."""
 
 
 class _Signature(NamedTuple):
@@ -65,10 +69,10 @@ class Prepared:
         self._programs: dict[Any, _Signature] = {}
         self._plain: dict[Any, _Signature] = {}
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Return what the function returns."""
         for x in arguments:
-            if type(x) is not np.ndarray:
+            if type(x) is not np.ndarray or options:
                 break
         else:  # plain arrays need no look into containers
             mode = getattr(self.function, "training", None)
@@ -76,47 +80,55 @@ class Prepared:
             if known is not None:
                 y = known.start(arguments)
                 return (known.runner.by_numpy(arguments) if y is None else y)[0]
-        return self._general(arguments)
+        return self._general(arguments, options)
 
-    def _general(self, arguments: Sequence[Any]) -> Any:
+    def _general(self, arguments: Sequence[Any], options: dict[str, Any]) -> Any:
         """Return what the function returns, for arguments of any kind."""
-        if not self.traced:
-            return self.function(*arguments)
-        tree: Any = tuple(arguments)
+        tree: Any = (tuple(arguments), options)
         leaves, structure = optree.tree_flatten(tree)
-        given = [x if isinstance(x, np.ndarray | np.generic) else np.asarray(x) for x in leaves]
+        if not self.traced or any(type(x) is Value for x in leaves):  # part of another recording
+            return self.function(*arguments, **options)
+        given = [x for x in leaves if not _is_plain_number(x)]
+        given = [x if isinstance(x, np.ndarray | np.generic) else np.asarray(x) for x in given]
+        numbers = tuple((type(x), repr(x)) if _is_plain_number(x) else None for x in leaves)
         mode = getattr(self.function, "training", None)
-        key = (mode, structure, tuple((x.shape, x.dtype) for x in given))
+        key = (mode, structure, numbers, tuple((x.shape, x.dtype) for x in given))
         if key not in self._programs:
             try:
-                self._prepare(key, given, structure)
+                self._prepare(key, given, leaves)
             except TraceError:
                 if not self.fall_back:
                     raise
                 self.traced = False
-                return self.function(*arguments)
+                return self.function(*arguments, **options)
         known = self._programs[key]
         outputs: Any = known.runner(given)
         return optree.tree_unflatten(known.results, outputs)
 
-    def _prepare(self, key: Any, given: list[Any], structure: Any) -> None:
+    def _prepare(self, key: Any, given: list[Any], leaves: list[Any]) -> None:
         """Make the program for a signature."""
+        mode, structure, _, specs = key
         found: list[Any] = []
 
-        def flat(*leaves: Any) -> Any:
-            results, shape = optree.tree_flatten(
-                self.function(*optree.tree_unflatten(structure, leaves))
-            )
+        def flat(*values: Any) -> Any:
+            taken = iter(values)
+            whole = [x if _is_plain_number(x) else next(taken) for x in leaves]
+            arguments, options = optree.tree_unflatten(structure, whole)
+            results, shape = optree.tree_flatten(self.function(*arguments, **options))
             found.append(shape)
             return results
 
         graph, arrays = captured(flat, [Spec(x.shape, x.dtype) for x in given])
         runner = Runner(simplify(graph), arrays, self.threads)
         known = _Signature(runner, runner.start or runner, found[0])
+        while len(self._programs) >= _MOST:  # the oldest goes, and with it its way in
+            oldest = self._programs.pop(next(iter(self._programs)))
+            self._plain = {k: x for k, x in self._plain.items() if x is not oldest}
         self._programs[key] = known
-        is_plain = structure == optree.tree_structure((0,) * len(given))
-        if is_plain and found[0] == optree.tree_structure(0):
-            mode, _, specs = key
+        arrays_alone: Any = ((0,) * len(given), {})
+        one_array: Any = 0
+        is_plain = structure == optree.tree_structure(arrays_alone) and len(leaves) == len(given)
+        if is_plain and found[0] == optree.tree_structure(one_array):
             self._plain[mode, *specs] = known
 
     def explain(self) -> str:
@@ -132,12 +144,18 @@ class Prepared:
         if not self._programs:
             return "not called yet: the plan follows from the shapes of the first arguments"
         parts = []
-        for (_, _, specs), known in self._programs.items():
-            given = ", ".join(f"{dtype}{list(shape)}" for shape, dtype in specs)
+        for (_, _, numbers, specs), known in self._programs.items():
+            arrays = (f"{dtype}{list(shape)}" for shape, dtype in specs)
+            given = ", ".join([next(arrays) if x is None else x[1] for x in numbers])
             made = known.runner.plan
             plan = "NumPy runs the graph, node by node" if made is None else explain(made)
             parts.append(f"{given}\n{plan}")
         return "\n\n".join(parts)
+
+
+def _is_plain_number(x: Any) -> bool:
+    """Return whether a leaf is a number of Python's, which takes the type of what it meets."""
+    return type(x) in {bool, int, float}
 
 
 class Compiled(Prepared):
@@ -146,6 +164,10 @@ class Compiled(Prepared):
     def __init__(self, function: Callable[..., Any], threads: int | None = None) -> None:
         super().__init__(function, threads=threads)
         functools.update_wrapper(self, function, updated=())
+
+    def __reduce__(self) -> Any:
+        """Let copies compile anew: code belongs to its process."""
+        return Compiled, (self.function, self.threads)
 
 
 def compile(  # noqa: A001 - the field's own word
@@ -163,7 +185,9 @@ def compile(  # noqa: A001 - the field's own word
         A pure function of arrays and containers of arrays: NumPy code, `grad`, `vjp`, `hvp`,
         `jacobian` or `vmap` of such, or a module. Python branches on numbers cannot be recorded;
         `np.where` can. Arrays of its closure, such as the parameters of a module, are read anew
-        in each call; what else it finds around itself is as it was at the first.
+        in each call; what else it finds around itself, numbers without axes and what NumPy makes
+        of such arrays alone included, is as it was at the first. Python's numbers among the
+        arguments belong to the signature: give arrays for what changes often.
     threads
         How many threads share a call. If it is not said, one for each twenty million operations,
         and no more than there are cores. The same number gives the same bits.

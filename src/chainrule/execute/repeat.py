@@ -7,6 +7,7 @@ ends the repetition.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from chainrule.execute.numpy import Program
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from chainrule.compile import Plan
     from chainrule.graph import Graph
 
 __all__ = ["Repeated"]
@@ -71,8 +73,9 @@ class Repeated:
             self._native = package.NativeProgram(
                 graph, self.donated, guards, watched, threads=threads
             )
-            self._desk = package.Desk(self._native)
-            self._advances = self._steps()
+            self._lock = threading.Lock()
+            self._desk = self._native.desk()
+            self._advances = self._steps(self._native.plan)
         self.plan = None if self._native is None else self._native.plan
 
     @property
@@ -101,12 +104,13 @@ class Repeated:
         """
         if self._native is None:
             return self._by_numpy(inputs, outputs, count)
-        self._desk.bind(inputs, outputs)
-        if count == 1:
-            answer = self._native.run(self._desk)
-            done = 0 if answer else 1
-        else:
-            done, answer = self._native.repeat(self._desk, self._advances, count)
+        with self._lock:  # one desk serves one caller
+            self._desk.bind(inputs, outputs)
+            if count == 1:
+                answer = self._native.run(self._desk)
+                done = 0 if answer else 1
+            else:
+                done, answer = self._native.repeat(self._desk, self._advances, count)
         if answer == REFUSED:
             self._program(*self._at(inputs, done))  # which says what is wrong
         return done, answer
@@ -140,10 +144,9 @@ class Repeated:
 
         return run
 
-    def _steps(self) -> Any:
+    def _steps(self, plan: Plan) -> Any:
         """Return by how many bytes each array of the plan moves on from run to run."""
-        assert self._native is not None
-        nodes, plan = self.graph.nodes, self._native.plan
+        nodes = self.graph.nodes
         advances = np.zeros(max(len(plan.arrays), 1), np.int64)
         for place, (kind, index) in enumerate(plan.arrays):
             if kind == "input" and place in self.advancing:
@@ -176,7 +179,8 @@ class Repeated:
             with np.errstate(all="ignore"):
                 results = program(*self._at(inputs, k))
             for own, x in zip(self.own, outputs, strict=True):
-                x[k] = results[own]
+                shape = self.graph.nodes[self.graph.outputs[own]].shape
+                x.reshape(-1, *shape)[k] = results[own]
             if not all(np.isfinite(results[g]) for g in self.guards):
                 return k, STOPPED
             for place, target in self.donated.items():

@@ -154,9 +154,7 @@ class Layout(NamedTuple):
     def is_contiguous(self) -> bool:
         """Whether the elements lie row by row, without gaps."""
         fits = Layout.contiguous(self.shape).strides
-        return all(
-            n == 1 or a == b for n, a, b in zip(self.shape, self.strides, fits, strict=True)
-        )
+        return all(n == 1 or a == b for n, a, b in zip(self.shape, self.strides, fits, strict=True))
 
     def transposed(self, axes: Sequence[int]) -> Layout:
         """Return the layout with its axes in another order."""

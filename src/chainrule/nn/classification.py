@@ -117,7 +117,7 @@ def nll_loss(
 
 def share_of_labels(
     target: Any, weight: Any = None, ignore_index: int = -100, weights: Any = None
-) -> float:
+) -> Any:
     """Return what the mean over labels is divided by; 0 if none of them counts.
 
     Parameters

@@ -102,9 +102,6 @@ class Layout(Protocol):
     units: int
     """The axis of features and units; examples lie along the other."""
 
-    def weight_shape(self, inputs: int, outputs: int) -> tuple[int, ...]:
-        """Return the shape of W."""
-
     def bias_shape(self, outputs: int) -> tuple[int, ...]:
         """Return the shape of B."""
 
@@ -128,10 +125,6 @@ class Columns:
     """The cached network: features × m. Z and A per example, W and B averaged over m."""
 
     units = 0
-
-    def weight_shape(self, inputs: int, outputs: int) -> tuple[int, ...]:
-        """Return the shape of W."""
-        return (outputs, inputs)
 
     def bias_shape(self, outputs: int) -> tuple[int, ...]:
         """Return the shape of B."""
@@ -164,10 +157,6 @@ class Rows:
     """The matrix calculus: N × D. The 1/N enters once, at the output, and nothing else divides."""
 
     units = 1
-
-    def weight_shape(self, inputs: int, outputs: int) -> tuple[int, ...]:
-        """Return the shape of W."""
-        return (inputs, outputs)
 
     def bias_shape(self, outputs: int) -> tuple[int, ...]:
         """Return the shape of B."""

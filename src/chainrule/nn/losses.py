@@ -106,7 +106,7 @@ class Loss(Module):
         """
         return 1.0 if self.reduction == "sum" else self._share(target, weights)
 
-    def _share(self, target: Any, weights: Any) -> float:
+    def _share(self, target: Any, weights: Any) -> Any:
         """Return what the mean is divided by; here each entry of the target has a loss."""
         return share_of(numbers(target, "target").shape, weights)
 
@@ -219,7 +219,7 @@ class NLLLoss(Loss):
             weights=weights,
         )
 
-    def _share(self, target: Any, weights: Any) -> float:
+    def _share(self, target: Any, weights: Any) -> Any:
         return share_of_labels(target, self.weight, self.ignore_index, weights)
 
 
@@ -264,7 +264,7 @@ class CrossEntropyLoss(Loss):
             weights=weights,
         )
 
-    def _share(self, target: Any, weights: Any) -> float:
+    def _share(self, target: Any, weights: Any) -> Any:
         target = numbers(target, "target")
         if target.dtype.kind != "f":
             return share_of_labels(target, self.weight, self.ignore_index, weights)

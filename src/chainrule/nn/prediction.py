@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -91,6 +91,13 @@ def predict(model: Module, *inputs: Any, batch_size: int = 1024, threads: int | 
     >>> predict(model, np.ones((5, 2))).shape
     (5, 3)
     """
+    counts: dict[str, Any] = {
+        "batch_size": batch_size,
+        "threads": 1 if threads is None else threads,
+    }
+    for name, x in counts.items():
+        if not isinstance(x, int | np.integer) or x < 1:
+            raise SettingError(f"predict needs {name} to be a whole number from 1 on, got {x!r}.")
     if not isinstance(model, Module):
         raise SettingError(f"predict needs an nn.Module, got {describe(model)}.")
     tree: Any = inputs
@@ -118,6 +125,7 @@ def _predicted(
     """Return the outputs of a model in evaluation."""
     n = len(arrays[0])
     outputs: list[Any] = []
+    structure: Any = None
     start = 0
     while start < n:
         size = min(batch_size, n - start)
@@ -128,6 +136,7 @@ def _predicted(
             inputs: Any = optree.tree_unflatten(form, arrays)
             return model(*inputs)
         if not outputs:
+            structure = program.results
             outputs = [
                 np.empty((n, *shape[1:]), dtype)
                 for shape, dtype in zip(program.shapes, program.repeated.dtypes, strict=True)
@@ -136,7 +145,7 @@ def _predicted(
         written = [y[start : start + size * count] for y in outputs]
         program.repeated([*parts, *[np.ascontiguousarray(x) for x in own]], written, count)
         start += size * count
-    return optree.tree_unflatten(program.results, outputs)
+    return optree.tree_unflatten(structure, outputs)
 
 
 def _program(model: Module, parts: list[Any], form: Any, threads: int | None) -> _Program | None:

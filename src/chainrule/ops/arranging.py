@@ -23,11 +23,10 @@ def _padded(x, width):
         "width": tuple((int(b), int(a)) for b, a in np.broadcast_to(width, (x.ndim, 2)))
     },
     batch=single(lambda n, x, width: zero_pad(x, width=((0, 0), *width))),
+    rewrite=lambda x, width: None if any(map(any, width)) else x,
     form=Placed(
         lambda at, xs, width: [
-            at.sliced(
-                tuple(slice(b, b + n) for n, (b, _) in zip(xs[0].shape, width, strict=True))
-            )
+            at.sliced(tuple(slice(b, b + n) for n, (b, _) in zip(xs[0].shape, width, strict=True)))
         ],
         covers=False,
     ),

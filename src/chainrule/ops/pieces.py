@@ -10,6 +10,7 @@ from chainrule.graph import Case, Each, answer
 from chainrule.ops.arithmetic import floor_divide, remainder
 from chainrule.ops.batching import aligned
 from chainrule.ops.declare import broadcast_shape, called_by, elementwise, linear
+from chainrule.ops.rewriting import is_number
 
 _STEP = "a step function is flat but at its steps"
 _OFF_INTEGER: dict[str, Any] = {"kink": lambda x: np.abs(x - np.round(x))}
@@ -168,7 +169,7 @@ def relu(x):
     form=Each(),
     shape=lambda c, a, b: broadcast_shape("where", c, a, b),
     batch=aligned(0),
-    rewrite=lambda c, a, b: a if a.index == b.index and c.shape == () else None,
+    rewrite=lambda c, a, b: _known_branch(c, a, b),
     latex=r"\begin{cases} <a> & <c> \\ <b> & \text{otherwise} \end{cases}",
     onnx=lambda e, c, a, b: e.Where(e.Cast(c, to=e.type("bool")), a, b),
     cases=[
@@ -180,6 +181,15 @@ def relu(x):
 def where_(c, a, b):
     """Take a where c holds, else b."""
     return np.where(c, a, b)[()]
+
+
+def _known_branch(c, a, b):
+    """Return the branch that is taken everywhere, as far as that is known."""
+    if c.shape == () and a.index == b.index:
+        return a
+    if is_number(c, 1):
+        return a
+    return b if is_number(c, 0) else None
 
 
 @called_by(np.where)

@@ -8,7 +8,7 @@ import string
 import numpy as np
 
 from chainrule.errors import NoOpError, ShapeError
-from chainrule.graph import REQUIRED, Case, Product, describe
+from chainrule.graph import REQUIRED, Case, Composite, Product, describe
 from chainrule.ops.batching import aligned
 from chainrule.ops.declare import bilinear, called_by
 from chainrule.ops.shapes import one_axis
@@ -272,6 +272,45 @@ def _einsum_transpose(g, xs, k, subscripts):
     return np.sum(y, axis=narrow, keepdims=True) if narrow else y
 
 
+def _as_product(xs, terms, right):
+    """Return the einsum of one or two arrays as sums, a matrix product and other axes.
+
+    None for what these cannot say: more arrays, diagonals, axes of length 1 that are repeated.
+    """
+    if len(xs) > 2 or any(len(set(term)) < len(term) for term in terms):
+        return None
+    lengths = _lengths(xs, terms)
+    if any(x.shape != tuple(lengths[c] for c in t) for x, t in zip(xs, terms, strict=True)):
+        return None
+    xs, terms = list(xs), list(terms)
+    for k, term in enumerate(terms):
+        needed = set(right).union(*[t for j, t in enumerate(terms) if j != k])
+        gone = tuple(axis for axis, letter in enumerate(term) if letter not in needed)
+        if gone:
+            xs[k] = np.sum(xs[k], axis=gone)
+            terms[k] = "".join(letter for letter in term if letter in needed)
+    if len(xs) == 1:
+        return np.transpose(xs[0], [terms[0].index(letter) for letter in right])
+    a, b = terms
+    shared = [letter for letter in a if letter in b and letter in right]
+    summed = [letter for letter in a if letter in b and letter not in right]
+    rows, columns = ([c for c in t if c not in other] for t, other in ((a, b), (b, a)))
+    left = _as_matrices(xs[0], a, shared, rows, summed)
+    y = left @ _as_matrices(xs[1], b, shared, summed, columns)
+    order = [*shared, *rows, *columns]
+    y = np.reshape(y, tuple(lengths[letter] for letter in order))
+    return np.transpose(y, [order.index(letter) for letter in right])
+
+
+def _as_matrices(x, term, lead, rows, columns):
+    """Return an array as a stack of matrices with the given letters."""
+    turned = np.transpose(x, [term.index(letter) for letter in (*lead, *rows, *columns)])
+    shape = turned.shape
+    first = len(lead)
+    last = first + len(rows)
+    return np.reshape(turned, (*shape[:first], _size(shape[first:last]), _size(shape[last:])))
+
+
 def _einsum_batch(op, n, xs, batched, attributes):
     terms, right = _terms(attributes["subscripts"])
     letter = next(c for c in string.ascii_letters if c not in attributes["subscripts"])
@@ -284,6 +323,7 @@ def _einsum_batch(op, n, xs, batched, attributes):
     shape=_einsum_shape,
     settle=_settled_subscripts,
     batch=_einsum_batch,
+    form=Composite(lambda *xs, subscripts: _as_product(xs, *_terms(subscripts))),
     latex=r"\mathrm{einsum}(<xs>)",
     onnx=lambda e, *xs, subscripts: e.Einsum(*xs, equation=subscripts),
     cost=lambda *xs, y, subscripts: (

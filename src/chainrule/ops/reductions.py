@@ -124,6 +124,8 @@ def mean(x, *, axis=None, keepdims=False):
 
 
 def _sum_over_count(x, axis, keepdims):
+    if x.dtype == np.float16:  # whose sums NumPy takes in single precision
+        return None
     return sum_(np.astype(x, floating(x)), axis=axis, keepdims=keepdims) / count_along(x, axis)
 
 

@@ -82,9 +82,7 @@ class Optimiser(ABC):
         for p in leaves:
             require_floating(p)
         memory = {
-            name: optree.tree_unflatten(
-                structure, [_filled(p, start) for p in leaves]
-            )
+            name: optree.tree_unflatten(structure, [_filled(p, start) for p in leaves])
             for name, start in self.remembers().items()
         }
         return OptimiserState(np.int64(0), memory)

@@ -99,6 +99,8 @@ class Session:
 
     def listen(self, answers: Sequence[Any]) -> None:
         """Note whether a callback asked to stop."""
+        if answers and self._engine is not None:  # it may have changed the examples
+            self._engine.save()
         if any(isinstance(answer, bool | np.bool_) and answer for answer in answers):
             self.progress.history.stopped = "a callback asked for it"
 
@@ -113,30 +115,31 @@ class Session:
         end = n - n % self.batch_size if self.drop_last and n > self.batch_size else n
         while progress.position < end:
             size = min(self.batch_size, end - progress.position)
-            if self._is_recorded(size):
-                self._go_many(size, (end - progress.position) // size)
+            engine = self._engine_for(size)
+            if engine is not None:
+                self._go_many(engine, size, (end - progress.position) // size)
             else:
                 self._go(progress.order[progress.position : progress.position + size])
             yield
 
-    def _is_recorded(self, size: int) -> bool:
-        """Return whether there is a program for steps of a size; make it if there can be."""
-        if self.recorded:
-            try:
-                if self._engine is None:
-                    self._engine = Engine(
-                        self.recipe, self.progress.learned, self.data, self.threads
-                    )
-                    self.progress.learned = self._engine.learned
-                self._engine.prepare(size)
-            except TraceError:  # a step that branches on numbers is walked
-                self.recorded = False
-        return self.recorded
+    def _engine_for(self, size: int) -> Engine | None:
+        """Return what goes steps of a size; None if they have to be walked."""
+        if not self.recorded:
+            return None
+        try:
+            engine = self._engine
+            if engine is None:
+                engine = Engine(self.recipe, self.progress.learned, self.data, self.threads)
+                self._engine, self.progress.learned = engine, engine.learned
+            engine.prepare(size)
+        except TraceError:  # a step that branches on numbers is walked
+            self.recorded = False
+            return None
+        return engine
 
-    def _go_many(self, size: int, most: int) -> None:
+    def _go_many(self, engine: Engine, size: int, most: int) -> None:
         """Go some steps by the engine, until it is time to listen to the user."""
-        progress, engine = self.progress, self._engine
-        assert engine is not None
+        progress = self.progress
         count = min(most, engine.count(size))
         rates = self._rates(count)
         numbers = np.arange(progress.step, progress.step + len(rates))

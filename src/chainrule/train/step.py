@@ -107,7 +107,7 @@ class Recipe(NamedTuple):
         return value, gradient, {**learned.buffers, **changed}
 
     def update(
-        self, learned: Learned, gradient: dict[str, Any], buffers: dict[str, Any], lr: Any
+        self, learned: Learned, gradient: Any, buffers: dict[str, Any], lr: Any
     ) -> tuple[Any, Learned]:
         """Return the norm of the gradient, before it is clipped, and what a step makes of it."""
         norm = global_norm(gradient)
@@ -160,8 +160,8 @@ class Recipe(NamedTuple):
 
 
 def check_of(learned: Learned) -> Any:
-    """Return a number that is finite if all parameters and buffers are."""
-    tree: Any = (learned.parameters, learned.buffers)
+    """Return a number that is finite if all that is learned is."""
+    tree: Any = (learned.parameters, learned.buffers, learned.optimiser.memory, learned.average)
     arrays = [x for x in optree.tree_leaves(tree) if np.issubdtype(x.dtype, np.floating)]
     return sum((np.sum(x * 0) for x in arrays), np.float64(0))
 

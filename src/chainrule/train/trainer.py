@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import optree
 
-from chainrule.errors import DivergenceError
+from chainrule.errors import DivergenceError, ShapeError
 from chainrule.execute import SPOILT
+from chainrule.graph import describe
 from chainrule.train.adaptive import Adam
 from chainrule.train.data import Batch, checked
 from chainrule.train.engine import Engine
 from chainrule.train.progress import Progress
 from chainrule.train.rates import ReduceOnPlateau, rate_at
+from chainrule.train.settings import COUNT, require
 from chainrule.train.step import Recipe
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from chainrule.nn import Module
     from chainrule.train.averaging import EMA
+    from chainrule.train.engine import Single
     from chainrule.train.optimisers import Optimiser
 
 __all__ = ["Trainer"]
@@ -79,7 +82,7 @@ class Trainer:
         lr = optimiser.lr
         self._constant = None if callable(lr) or isinstance(lr, ReduceOnPlateau) else float(lr)
         self._rate = np.array([0.0 if self._constant is None else self._constant])
-        self._singles: dict[Any, Any] = {}
+        self._singles: dict[Any, Single] = {}
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -88,6 +91,14 @@ class Trainer:
 
     def step(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Go one step on a batch, and return its loss before the step.
+
+        Parameters
+        ----------
+        X, y
+            Arrays or containers of arrays, with an example in each row. A batch of other shapes
+            than those before is recorded anew.
+        sample_weight
+            One number for each example; all count once if none are given.
 
         Raises
         ------
@@ -101,31 +112,29 @@ class Trainer:
         else:
             tree: Any = tuple(checked(Batch(X, y, sample_weight)))
             arrays, form = optree.tree_flatten(tree)
-        go = self._singles.get((form, *[(x.shape, x.dtype) for x in arrays]))
-        if go is None:
-            go = self._single(Batch(X, y, sample_weight), form)
+        single = self._singles.get((form, *[(x.shape, x.dtype) for x in arrays]))
+        if single is None:
+            single = self._single(Batch(X, y, sample_weight), form)
         progress = self.progress
         self._key[1] = progress.step
         if self._constant is None:
             self._rate[0] = rate_at(self.recipe.optimiser.lr, progress.step)
-        answer = go(arrays)
-        loss = float(go.loss[0])
+        answer = single.go(arrays)
+        loss = float(single.loss[0])
         if answer:
             self._stopped(loss, answer)
         progress.step += 1
         return loss
 
-    def _single(self, batch: Batch, form: Any) -> Any:
+    def _single(self, batch: Batch, form: Any) -> Single:
         """Return what goes one step on batches like this one."""
         batch = checked(batch)
-        if self._engine is None:
-            self._start(batch)
-        assert self._engine is not None
+        engine = self._start(batch) if self._engine is None else self._engine
         tree: Any = tuple(batch)
-        go = self._engine.single(batch, self._key, self._rate)
+        single = engine.single(batch, self._key, self._rate)
         key = (form, *[(x.shape, x.dtype) for x in optree.tree_leaves(tree)])
-        self._singles[key] = go
-        return go
+        self._singles[key] = single
+        return single
 
     def epoch(self, X: Any, y: Any, batch_size: int, order: Any = None) -> float:
         """Go through examples once, and return their mean loss.
@@ -144,12 +153,14 @@ class Trainer:
         DivergenceError
             As in `step`.
         """
+        require(("epoch", {"batch_size": batch_size}), batch_size=COUNT)
         data = Batch(X, y)
-        if self._engine is None or not self._engine.holds(data):
-            self._start(checked(data))
         engine, progress = self._engine, self.progress
-        assert engine is not None
-        order = np.arange(data.size) if order is None else np.asarray(order, np.int64)
+        if engine is None or not engine.holds(data):
+            engine = self._start(checked(data))
+        order = np.arange(data.size) if order is None else np.asarray(order)
+        if order.dtype.kind not in "iu" or order.ndim != 1:
+            raise ShapeError(f"the order has to be places of examples, got {describe(order)}.")
         total = weight = 0.0
         position = 0
         while position < len(order):
@@ -157,13 +168,16 @@ class Trainer:
             count = min((len(order) - position) // size, engine.count(size))
             numbers = np.arange(progress.step, progress.step + count)
             keys = np.stack([np.full(count, self._key[0]), numbers], axis=1)
-            lr = self.recipe.optimiser.lr
-            rates = [rate_at(lr, k) for k in numbers] if callable(lr) else np.full(count, lr)
+            if self._constant is None:
+                rates: Any = [rate_at(self.recipe.optimiser.lr, k) for k in numbers]
+            else:
+                rates = np.full(count, self._constant)
             steps = engine.go(order[position : position + size * count], size, keys, rates)
             kept = steps.kept
-            if kept < len(steps.losses) and steps.shares[-1] != 0:
-                self._stopped(float(steps.losses[-1]), 0)
             progress.step += kept
+            if kept < len(steps.losses) and steps.shares[-1] != 0:
+                is_spoilt = np.isfinite(steps.losses[-1]) and np.isfinite(steps.norms[-1])
+                self._stopped(float(steps.losses[-1]), SPOILT if is_spoilt else 0)
             position += size * max(kept, 1)
             total += float(steps.losses[:kept] @ steps.shares[:kept])
             weight += float(np.sum(steps.shares[:kept]))
@@ -176,13 +190,14 @@ class Trainer:
         self.progress.finish(self.model, use_best=False)
         return self.model.eval()
 
-    def _start(self, data: Batch) -> None:
+    def _start(self, data: Batch) -> Engine:
         """Make what goes the steps, from where the training stands."""
         self.recipe.checked_on(data)
         self.model.train()
         self._singles = {}  # which go steps of the engine before
-        self._engine = Engine(self.recipe, self.progress.learned, data, self._threads)
-        self.progress.learned = self._engine.learned
+        self._engine = engine = Engine(self.recipe, self.progress.learned, data, self._threads)
+        self.progress.learned = engine.learned
+        return engine
 
     def _stopped(self, loss: float, answer: int) -> NoReturn:
         """Raise the error of a step that is not finite."""

@@ -27,14 +27,16 @@ def able(graph: Graph, index: int) -> bool:
     dtypes = tuple(x.dtype for x in operands)
     if not all(_is_known(dtype) for dtype in (node.dtype, *dtypes)):
         return False
-    form = node.op.form if node.op is not None else None
+    op = node.op
+    if op is None:
+        return True
+    form = op.form
     if isinstance(form, Product):
         return node.dtype.kind == "f" and set(dtypes) == {node.dtype}
     if isinstance(form, Counted):
         return all(len(x.shape) <= 1 and sum(x.shape) <= _MOST_KEYS for x in operands)
     if isinstance(form, Each):
-        assert node.op is not None
-        return _is_written(node.op, dtypes, node.dtype, tuple(node.attributes.items()))
+        return _is_written(op, dtypes, node.dtype, tuple(node.attributes.items()))
     return True
 
 
@@ -60,4 +62,4 @@ def _is_written(
         y = op.forward(*xs, **dict(attributes))
     except (TypeError, ValueError, AttributeError, NotImplementedError):
         return False
-    return isinstance(y, Number) and y.dtype == dtype or isinstance(y, np.generic)
+    return isinstance(y, np.generic) or (isinstance(y, Number) and y.dtype == dtype)

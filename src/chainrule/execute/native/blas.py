@@ -6,14 +6,11 @@ rows is its own transpose. With `real` for float or double, in C:
 
     void gemm(char *transa, char *transb, int *m, int *n, int *k, real *alpha,
               real *a, int *lda, real *b, int *ldb, real *beta, real *c, int *ldc);
-    void gemv(char *trans, int *m, int *n, real *alpha,
-              real *a, int *lda, real *x, int *incx, real *beta, real *y, int *incy);
 
-C ← alpha op(A) op(B) + beta C, where op(A) is m × k, op(B) k × n and C m × n; y ← alpha op(A) x +
-beta y, where A is m × n. `trans` is `n` or `t`. With beta 0 what was in C or y is not read, so it
-may be NaN. To multiply matrices stored by rows, swap: Cᵀ = op(B)ᵀ op(A)ᵀ, so pass B before A and
-n before m. An int has 32 bits. A caller that keeps its integers in 64 bits is right on a
-little-endian machine whichever width a BLAS reads.
+C ← alpha op(A) op(B) + beta C, where op(A) is m × k, op(B) k × n and C m × n; `trans` is `n` or
+`t`. With beta 0 what was in C is not read, so it may be NaN. To multiply matrices stored by rows,
+swap: Cᵀ = op(B)ᵀ op(A)ᵀ, so pass B before A and n before m. An int has 32 bits. A caller that
+keeps its integers in 64 bits is right on a little-endian machine whichever width a BLAS reads.
 
 NumPy's wheels bring a BLAS of their own, which is not this one: threads are set here for the
 library that the addresses lead to. Reference: https://www.netlib.org/blas/.
@@ -40,7 +37,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike
 
-__all__ = ["blas_name", "blas_threads", "gemm_address", "gemv_address", "limit", "threads"]
+__all__ = ["blas_name", "blas_threads", "gemm_address", "limit", "threads"]
 
 _MODULE: Final = "scipy.linalg.cython_blas"
 _TITLE: Final = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(
@@ -71,27 +68,6 @@ def gemm_address(dtype: DTypeLike) -> int:
     False
     """
     return _address(_LETTERS[np.dtype(dtype)] + "gemm")
-
-
-def gemv_address(dtype: DTypeLike) -> int:
-    """Return the address of the function that multiplies a matrix by a vector.
-
-    Parameters
-    ----------
-    dtype
-        float32 or float64.
-
-    Raises
-    ------
-    KeyError
-        Another dtype.
-
-    Examples
-    --------
-    >>> gemv_address("float32") == gemm_address("float32")
-    False
-    """
-    return _address(_LETTERS[np.dtype(dtype)] + "gemv")
 
 
 def blas_name() -> str:

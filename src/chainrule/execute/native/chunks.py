@@ -134,9 +134,7 @@ class Chunks:
             return frame.load(address, dtype, chunk.width)
         return frame.load_first(address, dtype, chunk.width, chunk.filled)
 
-    def _spread(
-        self, address: ir.Value, dtype: np.dtype[Any], stride: int, chunk: Chunk
-    ) -> Number:
+    def _spread(self, address: ir.Value, dtype: np.dtype[Any], stride: int, chunk: Chunk) -> Number:
         """Return a vector of numbers that are not next to each other."""
         frame, builder = self.frame, self.frame.builder
         y = no_lanes(frame, dtype, chunk.width)

@@ -15,11 +15,12 @@ import numpy as np
 from llvmlite import binding
 
 from chainrule.compile import plan
+from chainrule.errors import SettingError
 from chainrule.execute.native.ability import able
 from chainrule.execute.native.blas import gemm_address
 from chainrule.execute.native.engine import Library, load
 from chainrule.execute.native.sharing import share
-from chainrule.execute.native.team import cores, yield_address
+from chainrule.execute.native.team import cores, rest_address
 from chainrule.execute.native.writing import Target, scratch_of, text
 
 if TYPE_CHECKING:
@@ -111,11 +112,14 @@ def _made(
 ) -> Code:
     """Return new code."""
     made = plan(graph, donated, *finite, able)
-    count = threads_for(made, threads)
-    sharing = None
+    count, sharing = threads_for(made, threads), None
     if count > 1:
-        made = plan(graph, donated, *finite, able, shared=True)
-        sharing = share(made, count)
+        together = plan(graph, donated, *finite, able, shared=True)
+        found = share(together, count)
+        if found.is_any:
+            made, sharing = together, found
+        else:
+            count = 1
     first, each = scratch_of(made, target, sharing)
     return Code(made, sharing, _loaded(made, sharing, target), first + each * count)
 
@@ -123,11 +127,11 @@ def _made(
 def _loaded(made: Plan, sharing: Sharing | None, target: Target) -> Library:
     symbols = {"chainrule_sgemm": gemm_address("f4"), "chainrule_dgemm": gemm_address("f8")}
     if sharing is not None:
-        symbols["chainrule_yield"] = yield_address()
+        symbols["chainrule_rest"] = rest_address()
     if _has_foreign_rules(made.graph):
         written = text(made, target, sharing)
         return load(written, lambda: written, symbols)
-    key = f"{made.key}|{target}|{1 if sharing is None else sharing.threads}"
+    key = f"{made.key}|{target}|{'' if sharing is None else sharing.key}"
     return load(key, lambda: text(made, target, sharing), symbols)
 
 
@@ -153,10 +157,13 @@ def threads_for(made: Plan, wanted: int | None = None) -> int:
     wanted
         How many are asked for.
     """
+    if wanted is not None:
+        asked: Any = wanted
+        if not isinstance(asked, int | np.integer) or asked < 1:
+            raise SettingError(f"threads has to be a whole number from 1 on, got {asked!r}.")
+        return 1 if made.hosted else int(asked)
     if made.hosted:
         return 1
-    if wanted is not None:
-        return wanted
     return max(1, min(cores(), int(made.cost / _WORTH)))
 
 

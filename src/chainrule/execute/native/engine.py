@@ -95,9 +95,15 @@ class Library:
         RuntimeError
             There is no such function, or it calls one that this process does not have.
         """
-        if name not in self._found:
-            self._found[name] = self._linker.lookup(self._name, name)
-        return int(self._found[name][name])
+        with _lock:  # LLVM's linker serves one thread at a time
+            if name not in self._found:
+                self._found[name] = self._linker.lookup(self._name, name)
+            return int(self._found[name][name])
+
+    def __del__(self, lock: Any = _lock) -> None:  # the name is gone when Python ends
+        with lock:
+            self._found.clear()
+            self._code = None
 
 
 def load(key: str, build: Callable[[], str], symbols: Mapping[str, int] | None = None) -> Library:

@@ -195,10 +195,8 @@ class Folds:
     def _take_along(self, total: _Total, row: _Row, x: Number, chunk: Chunk) -> None:
         """Take a chunk into a fold along the row."""
         if chunk.filled is not None:
-            counts: Any = first_lanes(
-                self.frame.builder, total.dtype, chunk.width, chunk.filled
-            )
-            y: Any = np.where(counts, x, x.same(_neutral(total.ufunc, total.dtype)))  # type: ignore[arg-type]
+            counts: Any = first_lanes(self.frame.builder, total.dtype, chunk.width, chunk.filled)
+            y: Any = np.where(counts, x, x.same(_neutral(total.ufunc, total.dtype)))
             x = y
         if chunk.width < row.width:  # numbers after the last full vector
             _take_number(self.frame, row, x, total.ufunc)
@@ -349,7 +347,8 @@ def write_gathering(frame: Frame, index: int) -> None:
     """
     node = frame.plan.graph.nodes[index]
     ufunc = node.op.form.ufunc  # type: ignore[union-attr]
-    in_double = _is_precise(ufunc, node.dtype) and not node.shape
+    is_whole = math.prod(node.shape) == 1  # then rows came together in double
+    in_double = _is_precise(ufunc, node.dtype) and is_whole
     dtype = np.dtype(np.float64) if in_double else node.dtype
     parts = [frame.folded(index, thread) for thread in range(frame.threads)]
     target = frame.array(index)

@@ -94,7 +94,8 @@ class Frame:
         self.lanes = lanes
         self.masks = masks
         self.checked = checked
-        self.sharing = sharing
+        self._is_shared = sharing is not None
+        self._private = {} if sharing is None else sharing.private
         self._scratch = scratch
         self.threads = 1 if sharing is None else sharing.threads
         self.rows = 0
@@ -150,13 +151,12 @@ class Frame:
     def folded(self, index: int, thread: int | None = None) -> ir.Value:
         """Return where a thread, this one if none is said, keeps what it folded."""
         node = self.plan.graph.nodes[index]
-        count = math.prod(node.shape) * node.dtype.itemsize if node.shape else 8
+        count = max(math.prod(node.shape) * node.dtype.itemsize, 8)  # a sum may be in double
         return self._limited(self.private(("fold", index), thread), count)
 
     def private(self, key: object, thread: int | None = None) -> ir.Value:
         """Return where memory begins that a thread has for itself."""
-        assert self.sharing is not None
-        first, step = self.sharing.private[key]
+        first, step = self._private[key]
         start = self._shifted(self.function.args[1], first)
         if thread is not None:
             return self._shifted(start, thread * step)
@@ -167,7 +167,7 @@ class Frame:
         """Return where memory begins that a product of this thread may use."""
         first, step = self._scratch
         start = self._shifted(self.function.args[1], first)
-        if self.sharing is None:
+        if not self._is_shared:
             return start
         far = self.builder.mul(self.thread, self.integer(step))
         return self.builder.gep(start, [far], source_etype=BYTE, inbounds=True)

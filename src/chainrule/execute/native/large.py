@@ -49,18 +49,22 @@ _DEPTH = 1024
 """Numbers of a row of A up to which k is not cut. Measured: a quarter of it is a tenth slower."""
 _SUM = 384
 """Numbers that are added up one after the other; more, and rounding would show."""
+_HIGHEST = ({1: 10, 2: 6}, {1: 24, 2: 14, 4: 6})
+"""Rows of a tile by vectors of a row: what 16 and 32 registers hold, with some for A and B."""
+_SHORT = 32
+"""Products in a sum up to which storing C counts."""
 _COPY = 2**22
 """Bytes of A that are copied at a time. Measured: from the third cache tiles are as quick."""
 _OFTEN = 16
 """How often an operand that lies badly must be read for a copy to be worth it."""
 _SHORTEST = 16
 """Products that a sum must have at least: one vector."""
-_LARGEST_BY_ROWS = {16: 2**21, 8: 2**19}
+_LARGEST = {16: 2**21, 8: 2**19}
 """Multiplications up to which a product whose B lies by rows is left to `small`, by lanes."""
-_LARGEST_BY_COLUMNS = 2**18
+_TRANSPOSED = 2**18
 """The same if B lies by columns."""
-_LOWEST = 64
-"""Rows that a product must have if B lies by columns."""
+_LOWEST = (64, 16)
+"""Rows that a product must have if B lies by columns: up to `_LARGEST`, and beyond."""
 _NARROWEST = 8
 """Columns that a product must have if B lies by rows."""
 
@@ -118,8 +122,9 @@ def is_large(x: Multiplication, lanes: int) -> bool:
     """Return whether a product is computed here, rather than by a form of `small` or by BLAS.
 
     Smaller ones are as quick in other forms, whose code takes half as long to compile. Where B
-    lies by columns, fewer rows do not pay for its being transposed. With 4 lanes there is no
-    telling what a BLAS can do: on some processors it has units that LLVM does not know.
+    lies by columns, few rows do not pay for its being transposed: a sum across lanes is quicker,
+    for as long as it is quicker than BLAS. With 4 lanes there is no telling what a BLAS can do:
+    some processors have units that LLVM does not know.
 
     Parameters
     ----------
@@ -131,9 +136,10 @@ def is_large(x: Multiplication, lanes: int) -> bool:
     size = x.m * x.n * x.k
     if lanes < 8 or x.k < _SHORTEST or 1 not in x.a:
         return False
+    is_beyond = size > _LARGEST[lanes]
     if x.b[1] == 1:
-        return size > _LARGEST_BY_ROWS[lanes] and x.m >= 2 and x.n >= _NARROWEST
-    return x.b[0] == 1 and size > _LARGEST_BY_COLUMNS and x.m >= _LOWEST and x.n >= lanes
+        return is_beyond and x.m >= 2 and x.n >= _NARROWEST
+    return x.b[0] == 1 and size > _TRANSPOSED and x.m >= _LOWEST[is_beyond] and x.n >= lanes
 
 
 def large_work(x: Multiplication, lanes: int) -> int:
@@ -178,11 +184,12 @@ def _plan(x: Multiplication, lanes: int) -> _Plan:
     """Return how a product is cut."""
     itemsize = x.dtype.itemsize
     width = lanes * 4 // itemsize
-    vectors = min(2, -(-x.n // width))
     by_rows = x.a[1] == 1
     competes = max(x.a) * itemsize % _WAY == 0
-    # All registers but those of a row of the panel and of a number of A; of 16 or 32.
-    highest = {True: (24, 14), False: (10, 6)}[lanes == 16][vectors - 1]
+    vectors = min(2, -(-x.n // width))
+    if lanes == 16 and x.k <= _SHORT and x.n * itemsize % _WAY == 0:
+        vectors = 4  # fewer rows of C, which compete, at a time
+    highest = _HIGHEST[lanes == 16][vectors]
     if competes and by_rows and vectors == 1:
         highest = 8  # as many rows as the first cache has room for in one place
     tiles = -(-x.m // highest)
@@ -190,7 +197,7 @@ def _plan(x: Multiplication, lanes: int) -> _Plan:
     pieces = -(-x.k // _DEPTH)
     depth = -(-x.k // pieces)
     groups, stride, room = 1, 0, 0
-    if competes and -(-x.n // (vectors * width)) > _OFTEN and x.m >= width:
+    if competes and -(-x.n // (vectors * width)) > _OFTEN and x.m > width:
         groups = -(-x.m * depth * itemsize // _COPY)
         groups = max(1, min(groups, tiles // -(-width // rows)))  # a vector of rows in each
         height = -(-tiles // groups) * (rows + 1)

@@ -1,9 +1,9 @@
 """Where threads wait for each other, as machine code.
 
 A meeting place is memory: how many have arrived, and how often all have met, on lines of their
-own. Who arrives last lets the others go. They look again and again for a while, and then give
-their core to whoever wants it between two looks: on a busy machine the thread that they wait for
-may need it.
+own. Who arrives last lets the others go. They look again and again for a while, and then rest
+between two looks: on a busy machine the thread that they wait for may need their core, and the
+system gives it to that thread only if nobody runs there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from llvmlite import binding, ir
 if TYPE_CHECKING:
     from chainrule.execute.native.frame import Frame
 
-__all__ = ["MEETING", "STATUS", "write_meeting"]
+__all__ = ["MEETING", "STATUS", "write_leaving", "write_meeting"]
 
 MEETING = 256
 """Bytes of a meeting place."""
@@ -23,7 +23,11 @@ STATUS = 128
 """Where in it the threads tell each other that something is wrong."""
 
 _MET = 64
-_LOOKS = 4000
+_LEFT = 192
+_LOOKS = 1500
+"""How often a thread looks before it rests: about 30 µs."""
+_REST = 20
+"""Microseconds of rest, if the system counts in these."""
 
 INT = ir.IntType(64)
 BYTE = ir.IntType(8)
@@ -37,14 +41,24 @@ def write_meeting(frame: Frame) -> None:
     frame.builder.call(function, [frame.function.args[3]])
 
 
+def write_leaving(
+    module: ir.Module, builder: ir.IRBuilder, thread: ir.Value, place: ir.Value, threads: int
+) -> None:
+    """Let the first thread wait until all others are done, as the last that each of them does.
+
+    What they worked in is the caller's again when the first thread returns.
+    """
+    function = module.globals.get("leave") or _leave(module, threads)
+    builder.call(function, [thread, place])
+
+
 def _meet(module: ir.Module, threads: int) -> ir.Function:
     """Write the function ``meet(place)``."""
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [POINTER]), "meet")
     function.linkage = "internal"
     (place,) = function.args
-    entry, last, look, leave_core, wait, done = (
-        function.append_basic_block(name)
-        for name in ("entry", "last", "look", "leave_core", "wait", "done")
+    entry, last, look, done = (
+        function.append_basic_block(name) for name in ("entry", "last", "look", "done")
     )
     one, zero = ir.Constant(INT, 1), ir.Constant(INT, 0)
     builder = ir.IRBuilder(entry)
@@ -57,27 +71,57 @@ def _meet(module: ir.Module, threads: int) -> ir.Function:
     builder.atomic_rmw("xchg", place, zero, "release")
     builder.atomic_rmw("xchg", met, builder.add(before, one), "release")
     builder.branch(done)
-    builder.position_at_end(look)
+    _write_looking(function, (look, done), met, "!=", before)
+    ir.IRBuilder(done).ret_void()
+    return function
+
+
+def _leave(module: ir.Module, threads: int) -> ir.Function:
+    """Write the function ``leave(thread, place)``."""
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [INT, POINTER]), "leave")
+    function.linkage = "internal"
+    thread, place = function.args
+    entry, other, look, done = (
+        function.append_basic_block(name) for name in ("entry", "other", "look", "done")
+    )
+    builder = ir.IRBuilder(entry)
+    left = builder.gep(place, [ir.Constant(INT, _LEFT)], source_etype=BYTE)
+    builder.cbranch(builder.icmp_signed("==", thread, ir.Constant(INT, 0)), look, other)
+    builder.position_at_end(other)
+    builder.atomic_rmw("add", left, ir.Constant(INT, 1), "release")
+    builder.branch(done)
+    _write_looking(function, (look, done), left, "==", ir.Constant(INT, threads - 1))
+    ir.IRBuilder(done).ret_void()
+    return function
+
+
+def _write_looking(
+    function: ir.Function,
+    blocks: tuple[ir.Block, ir.Block],
+    cell: ir.Value,
+    comparison: str,
+    value: ir.Value,
+) -> None:
+    """Look at a cell of memory until it compares so with a value; then go to the second block."""
+    module, (look, done) = function.module, blocks
+    check, rest, wait = (function.append_basic_block(name) for name in ("check", "rest", "wait"))
+    builder = ir.IRBuilder(look)
     looks = builder.phi(INT)
-    looks.add_incoming(zero, entry)
-    now = builder.load_atomic(met, "acquire", 8, typ=INT)
-    following = builder.add(looks, one)
-    looks.add_incoming(following, wait)
-    patience = builder.icmp_signed("<", following, ir.Constant(INT, _LOOKS))
-    is_met = builder.icmp_signed("!=", now, before)
-    check = function.append_basic_block("check")
-    builder.cbranch(is_met, done, check)
+    now = builder.load_atomic(cell, "acquire", 8, typ=INT)
+    following = builder.add(looks, ir.Constant(INT, 1))
+    builder.cbranch(builder.icmp_signed(comparison, now, value), done, check)
     builder.position_at_end(check)
-    builder.cbranch(patience, wait, leave_core)
-    builder.position_at_end(leave_core)
-    builder.call(_outside(module, "chainrule_yield", ir.IntType(32)), [])
+    is_patient = builder.icmp_signed("<", following, ir.Constant(INT, _LOOKS))
+    builder.cbranch(is_patient, wait, rest)
+    builder.position_at_end(rest)
+    pause = ir.Constant(ir.IntType(32), _REST)
+    builder.call(_outside(module, "chainrule_rest", ir.IntType(32), ir.IntType(32)), [pause])
     builder.branch(wait)
     builder.position_at_end(wait)
     _pause(module, builder)
     builder.branch(look)
-    builder.position_at_end(done)
-    builder.ret_void()
-    return function
+    looks.add_incoming(ir.Constant(INT, 0), function.entry_basic_block)
+    looks.add_incoming(following, wait)
 
 
 def _pause(module: ir.Module, builder: ir.IRBuilder) -> None:
@@ -86,8 +130,8 @@ def _pause(module: ir.Module, builder: ir.IRBuilder) -> None:
         builder.call(_outside(module, "llvm.x86.sse2.pause", ir.VoidType()), [])
 
 
-def _outside(module: ir.Module, name: str, returns: ir.Type) -> ir.Function:
+def _outside(module: ir.Module, name: str, returns: ir.Type, *takes: ir.Type) -> ir.Function:
     found = module.globals.get(name)
     if found is None:
-        found = ir.Function(module, ir.FunctionType(returns, []), name)
+        found = ir.Function(module, ir.FunctionType(returns, takes), name)
     return found

@@ -42,7 +42,7 @@ def write_copies(frame: Frame) -> None:
     for copy in plan.copies:
         node = plan.graph.nodes[copy.node]
         at = Layout.contiguous(node.shape)
-        source, target = frame.array(copy.node), frame.array(plan.arrays[copy.target.array].index)
+        source, target = frame.array(copy.node), frame.array(plan.arrays[copy.target.array].which)
         _move(frame, node.dtype, (source, at), (target, at))
 
 

@@ -1,7 +1,8 @@
-"""Matrix products: small ones by code of their own, others by BLAS.
+"""Matrix products: by code of their own, for small and for large matrices, or by BLAS.
 
-Which way a product goes is decided in `form_of`, by its shape and where its numbers lie. The
-numbers in the rule are from ``python -m benchmarks.products``.
+Which way a product goes is decided by its shape and where its numbers lie: first by `is_large`,
+then by `form_of`. BLAS is left what neither says, and float64 or AVX2 where it is as quick. The
+numbers in the rules are from ``python -m benchmarks.products`` and ``benchmarks.large_products``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ __all__ = ["Matrices", "form_of", "matrices", "scratch", "write_product"]
 
 _LARGEST = {16: 2**21, 8: 2**19, 4: 2**15}
 """Multiplications of the largest product that is not left to BLAS, by lanes; see `form_of`."""
+_NARROW = 16
+"""Columns of C, and half its rows, up to which adding up along k is quicker than arranging."""
 _FLAT = 16
 """Numbers that each matrix of a product may have for it to be done at once."""
 _LINE = 64
@@ -139,9 +142,10 @@ def form_of(x: Multiplication, lanes: int) -> str:
         How many numbers of 4 bytes a vector register holds.
     """
     is_direct = x.b_by_rows or x.dots
+    is_narrow = x.dots and (x.n < _NARROW or x.m < 2 * _NARROW)
     if x.span <= _FLAT and x.k <= _FLAT // 2:
         return "flat"
-    if x.m * x.n * x.k > _LARGEST[lanes] and not (x.m == 1 and is_direct):
+    if x.m * x.n * x.k > _LARGEST[lanes] and not (x.m == 1 and is_direct) and not is_narrow:
         return "blas"
     if x.b_by_rows and not (x.n == 1 and x.dots):
         return "outer"
@@ -185,15 +189,15 @@ def _shared(
     a, b, c = matrices
     first, last = frame.bounds(product.m)
     starts = [
-        frame.element(x.base, frame.place(x.offset, [first], [x.strides[-2] * moves]), dtype.itemsize)
+        frame.element(
+            x.base, frame.place(x.offset, [first], [x.strides[-2] * moves]), dtype.itemsize
+        )
         for x, moves in ((a, True), (b, False), (c, True))
     ]
     part = _part(product, frame.threads)
     count = frame.builder.sub(last, first)
     if is_large(part, frame.lanes):
-        function = large_product(
-            frame.module, part, frame.lanes, masks=frame.masks, shared=True
-        )
+        function = large_product(frame.module, part, frame.lanes, masks=frame.masks, shared=True)
         frame.builder.call(function, [*starts, frame.scratch(), count])
         return
     if product.m % frame.threads == 0:

@@ -22,15 +22,15 @@ from chainrule.compile import placed_parts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chainrule.compile import Plan, Step
+    from chainrule.compile import Loop, Plan, Step
 
 __all__ = ["UNIT", "Item", "Sharing", "share"]
 
 _LINE = 64
 UNIT = 1024
 """Elements of an array with one axis that are given to a thread together."""
-_WORTH = 4096
-"""Operations of a step below which one thread does it."""
+_WORTH = 5e4
+"""Operations of a step below which one thread does it: a meeting takes about as long."""
 
 
 _BY_ONE = (-1, 0, 0, 0)
@@ -119,6 +119,17 @@ class Sharing:
     private: dict[object, tuple[int, int]] = field(default_factory=dict)
     work: int = 0
 
+    @property
+    def is_any(self) -> bool:
+        """Whether there is anything that threads do together."""
+        return any(item.rows for item in self.items)
+
+    @property
+    def key(self) -> str:
+        """What the code depends on besides the plan, as text."""
+        items = [(item.kind, item.rows, item.waits, item.folds) for item in self.items]
+        return f"{self.threads}|{items}|{self.private}"
+
 
 def share(plan: Plan, threads: int) -> Sharing:
     """Return how so many threads share a plan without steps of NumPy's."""
@@ -198,7 +209,7 @@ class _Sharer:
 
     def _bytes(self, index: int) -> int:
         node = self.graph.nodes[index]
-        return math.prod(node.shape) * max(node.dtype.itemsize, 8 if not node.shape else 0)
+        return max(math.prod(node.shape) * node.dtype.itemsize, 8)
 
     # ------------------------------------------------------------------ rows
 
@@ -214,7 +225,7 @@ class _Sharer:
             return 0
         if len(loop.space) == 1 and loop.space[0] < threads * UNIT:
             return 0
-        if self._cost(step) < _WORTH or self._is_read_whole(step):
+        if self._cost(step) < _WORTH or self._is_read_whole(loop):
             return 0
         return loop.space[0]
 
@@ -224,14 +235,11 @@ class _Sharer:
         node = self.graph.nodes[step.nodes[0]]
         return 2.0 * math.prod(node.shape) * self.graph.nodes[node.inputs[0]].shape[-1]
 
-    def _is_read_whole(self, step: Step) -> bool:
+    def _is_read_whole(self, loop: Loop) -> bool:
         """Return whether a loop reads what it folds over its first axis itself."""
-        assert step.loop is not None
-        gathered = {i for i in step.nodes if self._is_gathered(i)}
+        gathered = {i for i in loop.nodes if self._is_gathered(i)}
         return any(
-            reading.source in gathered
-            for i in step.nodes
-            for reading in self.grouping.readings(i)
+            reading.source in gathered for i in loop.nodes for reading in self.grouping.readings(i)
         )
 
     def _is_gathered(self, index: int) -> bool:
@@ -263,7 +271,7 @@ class _Sharer:
         if step.kind == "product":
             yield from self._of_product(step.nodes[0], rows)
         elif step.loop is not None:
-            yield from self._of_loop(step, rows)
+            yield from self._of_loop(step.loop, rows)
         else:
             (index,) = step.nodes
             yield self._whole(index, writes=True)
@@ -285,23 +293,18 @@ class _Sharer:
                 stride = layout.strides[0]
             yield self._by_rows(source, split, layout.offset, stride, writes=False)
 
-    def _of_loop(self, step: Step, rows: int) -> Iterator[_Access]:
-        assert step.loop is not None
-        split = (rows, UNIT if len(step.loop.space) == 1 else 1)
-        for index in step.nodes:
+    def _of_loop(self, loop: Loop, rows: int) -> Iterator[_Access]:
+        split = (rows, UNIT if len(loop.space) == 1 else 1)
+        for index in loop.nodes:
             if not rows and index in self.plan.temporaries:
                 first = self.plan.temporaries[index]
-                last = first + step.loop.space[-1] * self.graph.nodes[index].dtype.itemsize
+                last = first + loop.space[-1] * self.graph.nodes[index].dtype.itemsize
                 yield _Access("work", 0, first, last, True, None)
             if self.plan.stored(index) and not (rows and self._is_gathered(index)):
                 strides = self.grouping.output_strides(index)
                 stride = strides[0] if strides else 0
                 yield self._by_rows(index, split, 0, stride, writes=True)
             for reading in self.grouping.readings(index):
-                if reading.source not in step.nodes:
+                if reading.source not in loop.times:
                     stride = reading.strides[0] if reading.strides else 0
-                    yield self._by_rows(
-                        reading.source, split, reading.offset, stride, writes=False
-                    )
-
-
+                    yield self._by_rows(reading.source, split, reading.offset, stride, writes=False)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
 
 from chainrule.execute.answers import SPOILT, STOPPED
+from chainrule.execute.native.folds import write_gathering
 from chainrule.execute.native.frame import BYTE, INT, POINTER, Frame
-from chainrule.execute.native.loops import write_gathering, write_loop
-from chainrule.execute.native.meeting import STATUS, write_meeting
+from chainrule.execute.native.loops import write_loop
+from chainrule.execute.native.meeting import STATUS, write_leaving, write_meeting
 from chainrule.execute.native.moves import write_copies, write_placed, write_scatter
 from chainrule.execute.native.products import scratch, write_product
 
@@ -66,7 +67,7 @@ def text(plan: Plan, target: Target, sharing: Sharing | None = None) -> str:
     else:
         _write_alone(plan, module, target, runs)
     if len(runs) == 1:
-        _write_repeat(module, len(plan.arrays))
+        _write_repeat(module, len(plan.arrays), sharing)
     return str(module)
 
 
@@ -118,7 +119,7 @@ def _write_alone(
 
 def _write_shared(plan: Plan, module: ir.Module, target: Target, sharing: Sharing) -> None:
     """Write the function that all threads run."""
-    frame = _frame(plan, module, "run0", target, sharing)
+    frame = _frame(plan, module, "part", target, sharing)
     for item in sharing.items:
         if item.kind == "check":
             _tell(frame)
@@ -128,8 +129,7 @@ def _write_shared(plan: Plan, module: ir.Module, target: Target, sharing: Sharin
         if item.kind == "check":
             _hear(frame)
             _write_checks(frame)
-        elif item.rows:
-            assert item.step is not None
+        elif item.rows and item.step is not None:
             _write_step(frame, item.step)
         else:
             with frame.only(0):
@@ -146,6 +146,7 @@ def _write_shared(plan: Plan, module: ir.Module, target: Target, sharing: Sharin
     _write_watch(frame)
     write_meeting(frame)  # before the next run, nobody reads what this one wrote
     frame.finish()
+    _write_run(module, frame.function, sharing.threads)
 
 
 def _tell(frame: Frame) -> None:
@@ -198,17 +199,28 @@ def _write_watch(frame: Frame) -> None:
 
 def _leave_unless_finite(frame: Frame, outputs: Sequence[int], answer: int) -> None:
     for k in outputs:
-        finite = np.isfinite(frame.scalar(frame.plan.graph.outputs[k]))
+        x: Any = frame.scalar(frame.plan.graph.outputs[k])
+        finite: Any = np.isfinite(x)
         frame.leave_if(frame.builder.not_(finite.value), frame.integer(answer))
 
 
-def _write_repeat(module: ir.Module, arrays: int) -> None:
+def _write_run(module: ir.Module, part: ir.Function, threads: int) -> None:
+    """Write ``run0`` of a shared plan: the part of each thread, and the end of all of them."""
+    function = ir.Function(module, part.ftype, "run0")
+    builder = ir.IRBuilder(function.append_basic_block())
+    answer = builder.call(part, function.args)
+    _, _, thread, place = function.args
+    write_leaving(module, builder, thread, place, threads)
+    builder.ret(answer)
+
+
+def _write_repeat(module: ir.Module, arrays: int, sharing: Sharing | None) -> None:
     """Write ``repeat(arrays, work, …, advances, count, done)``, which runs the plan many times.
 
     After each run every address moves on by its advance, in bytes. It ends at the first run that
     gives up, and returns its answer; ``done`` is told how many runs came before.
     """
-    run = module.get_global("run0")
+    run = module.get_global("run0" if sharing is None else "part")
     more = run.ftype.args[2:]
     signature = ir.FunctionType(INT, [POINTER, POINTER, *more, POINTER, INT, POINTER])
     function = ir.Function(module, signature, "repeat")
@@ -245,4 +257,7 @@ def _write_repeat(module: ir.Module, arrays: int) -> None:
     answer = builder.phi(INT)
     answer.add_incoming(zero, head)
     answer.add_incoming(status, body)
+    if sharing is not None:
+        thread, place = shared
+        write_leaving(module, builder, thread, place, sharing.threads)
     builder.ret(answer)
