@@ -130,19 +130,15 @@ class Repeated:
         Returns
         -------
         function
-            Takes the other inputs, and returns the answer.
+            Takes the other inputs, and returns the answer; `complain` says what is refused.
         """
-        start = None if self._native is None else self._native.single(inputs, outputs)
+        if self._native is not None:
+            return self._native.single(inputs, outputs)  # type: ignore[no-any-return]
+        return lambda others: self([*inputs, *map(np.ascontiguousarray, others)], outputs, 1)[1]
 
-        def run(others: Sequence[Any]) -> int:
-            if start is None:
-                return self([*inputs, *map(np.ascontiguousarray, others)], outputs, 1)[1]
-            answer: int = start(others)
-            if answer == REFUSED:
-                self._program(*self._at([*inputs, *others], 0))  # which says what is wrong
-            return answer
-
-        return run
+    def complain(self, inputs: Sequence[Any]) -> None:
+        """Raise what NumPy has against inputs that were refused."""
+        self._program(*self._at(inputs, 0))
 
     def _steps(self, plan: Plan) -> Any:
         """Return by how many bytes each array of the plan moves on from run to run."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import optree
 
-from chainrule.execute import SPOILT
+from chainrule.execute import REFUSED, SPOILT
 from chainrule.train.flat import Flat
 from chainrule.train.recorded import recorded
 
@@ -209,17 +209,23 @@ class Engine:
         """
         program = recorded(self.recipe, self._flat, batch, None, self.threads)
         outputs = [np.zeros((1,), dtype) for dtype in program.dtypes]
-        run = program.single([*self._flats, key, rate], outputs)
+        own = [*self._flats, key, rate]
+        run = program.single(own, outputs)
+        seconds = 0.0  # of the first step, for all others: to ask takes a tenth of a small step
 
         def go(arrays: Sequence[Any]) -> int:
+            nonlocal seconds
             if self._log or self._spent > self._patience:
                 self.save()
-            start = time.perf_counter()
+            start = 0.0 if seconds else time.perf_counter()
             answer = run(arrays)
-            self._spent += time.perf_counter() - start
+            seconds = seconds or time.perf_counter() - start
+            self._spent += seconds
             self._is_logged = False
             if answer == SPOILT:
                 self._go_back()
+            elif answer == REFUSED:
+                program.complain([*own, *arrays])
             return answer
 
         return Single(go, outputs[0])

@@ -108,13 +108,14 @@ class Trainer:
         """
         if sample_weight is None and type(X) is type(y) is np.ndarray:
             arrays: Any = (X, y)
-            form: Any = None
+            key: Any = (X.shape, X.dtype, y.shape, y.dtype)
         else:
             tree: Any = tuple(checked(Batch(X, y, sample_weight)))
             arrays, form = optree.tree_flatten(tree)
-        single = self._singles.get((form, *[(x.shape, x.dtype) for x in arrays]))
+            key = (form, *[(x.shape, x.dtype) for x in arrays])
+        single = self._singles.get(key)
         if single is None:
-            single = self._single(Batch(X, y, sample_weight), form)
+            single = self._single(Batch(X, y, sample_weight), key)
         progress = self.progress
         self._key[1] = progress.step
         if self._constant is None:
@@ -126,14 +127,11 @@ class Trainer:
         progress.step += 1
         return loss
 
-    def _single(self, batch: Batch, form: Any) -> Single:
+    def _single(self, batch: Batch, key: Any) -> Single:
         """Return what goes one step on batches like this one."""
         batch = checked(batch)
         engine = self._start(batch) if self._engine is None else self._engine
-        tree: Any = tuple(batch)
-        single = engine.single(batch, self._key, self._rate)
-        key = (form, *[(x.shape, x.dtype) for x in optree.tree_leaves(tree)])
-        self._singles[key] = single
+        self._singles[key] = single = engine.single(batch, self._key, self._rate)
         return single
 
     def epoch(self, X: Any, y: Any, batch_size: int, order: Any = None) -> float:

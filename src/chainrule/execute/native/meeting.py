@@ -24,8 +24,8 @@ STATUS = 128
 
 _MET = 64
 _LEFT = 192
-_LOOKS = 1500
-"""How often a thread looks before it rests: about 30 µs."""
+_LOOKS = 6000
+"""How often a thread looks before it rests: some 100 µs, longer than another may oversleep."""
 _REST = 20
 """Microseconds of rest, if the system counts in these."""
 
