@@ -19,8 +19,9 @@ from chainrule.errors import SettingError
 from chainrule.execute.native.ability import able
 from chainrule.execute.native.blas import gemm_address
 from chainrule.execute.native.engine import Library, load
+from chainrule.execute.native.products import calls_blas
 from chainrule.execute.native.sharing import share
-from chainrule.execute.native.team import cores, rest_address
+from chainrule.execute.native.team import addresses, cores
 from chainrule.execute.native.writing import Target, scratch_of, text
 
 if TYPE_CHECKING:
@@ -50,12 +51,15 @@ class Code(NamedTuple):
         The code.
     work
         How many bytes of work memory a run needs.
+    calls_blas
+        Whether BLAS has to be held at one thread meanwhile.
     """
 
     plan: Plan
     sharing: Sharing | None
     library: Library
     work: int
+    calls_blas: bool
 
     @property
     def threads(self) -> int:
@@ -121,13 +125,14 @@ def _made(
         else:
             count = 1
     first, each = scratch_of(made, target, sharing)
-    return Code(made, sharing, _loaded(made, sharing, target), first + each * count)
+    blas = calls_blas(made, target.lanes, count)
+    return Code(made, sharing, _loaded(made, sharing, target), first + each * count, blas)
 
 
 def _loaded(made: Plan, sharing: Sharing | None, target: Target) -> Library:
     symbols = {"chainrule_sgemm": gemm_address("f4"), "chainrule_dgemm": gemm_address("f8")}
     if sharing is not None:
-        symbols["chainrule_rest"] = rest_address()
+        symbols |= addresses()
     if _has_foreign_rules(made.graph):
         written = text(made, target, sharing)
         return load(written, lambda: written, symbols)

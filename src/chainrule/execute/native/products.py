@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from chainrule.compile import Plan
     from chainrule.graph import Layout
 
-__all__ = ["Matrices", "form_of", "matrices", "scratch", "write_product"]
+__all__ = ["Matrices", "calls_blas", "form_of", "matrices", "scratch", "write_product"]
 
 
 _LARGEST = {16: 2**21, 8: 2**19, 4: 2**15}
@@ -80,6 +80,20 @@ def scratch(plan: Plan, lanes: int, threads: int) -> int:
                 if is_large(part, lanes):
                     needed = max(needed, large_work(part, lanes))
     return -(-needed // _LINE) * _LINE
+
+
+def calls_blas(plan: Plan, lanes: int, threads: int) -> bool:
+    """Return whether a product of a plan is left to BLAS, whose own threads then matter."""
+    for step in plan.steps:
+        if step.kind == "product":
+            a, b = _operands(plan, step.nodes[0])
+            product = _multiplication(a, b, plan.graph.nodes[step.nodes[0]].dtype)
+            for part in {product, _part(product, threads)}:
+                if not is_large(part, lanes) and form_of(part.turned, lanes) == "blas":
+                    return True
+            if product.m % threads and not is_large(_part(product, threads), lanes):
+                return True
+    return False
 
 
 def _operands(plan: Plan, index: int) -> list[Layout]:

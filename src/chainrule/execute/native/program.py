@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -102,7 +103,7 @@ class NativeProgram:
         if not made.hosted:
             kind = _REPEAT if self.sharing is None else _SHARED_REPEAT
             self._repeat = kind(self.code.library.function("repeat"))
-        self._limits = _has_large_products(made)
+        self._limits = self.code.calls_blas
         self._constants = {i: np.ascontiguousarray(x) for i, x in made.graph.constants.items()}
         self.held = tuple(held)
         self._desks: list[Desk] = []
@@ -188,12 +189,16 @@ class NativeProgram:
 
         return run_quickly
 
+    def _alone(self) -> AbstractContextManager[Any]:
+        """Hold BLAS at one thread if it is called: to wake its threads again has a price."""
+        return blas_threads(1) if self._limits else nullcontext()
+
     def run(self, desk: Desk) -> int:
         """Run once on what lies on a desk, and return the answer."""
         if self.sharing is None and not self._limits:
             return self._run_alone(desk)
         run = self._function
-        with blas_threads(1):
+        with self._alone():
             if self.sharing is None or run is None:
                 return self._run_alone(desk)
             desk.share()
@@ -224,7 +229,7 @@ class NativeProgram:
         try:
             if self._repeat is None:
                 return self._repeat_in_parts(desk, advances, count)
-            with blas_threads(1):
+            with self._alone():
                 return self._repeat_in_code(self._repeat, desk, advances, count)
         finally:
             desk.forget(advances)
@@ -261,8 +266,3 @@ class NativeProgram:
 def _with_held(_: object, run: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function while something that it works on is held."""
     return run(*arguments)
-
-
-def _has_large_products(plan: Plan) -> bool:
-    """Return whether a run may call BLAS, whose threads then have to be held back."""
-    return any(step.kind == "product" for step in plan.steps) and plan.cost >= _QUICK

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["cores", "let_run", "rest_address"]
+__all__ = ["addresses", "cores", "let_run"]
+
+_NAMES = ("chainrule_yield", "chainrule_rest")
 
 _lock = threading.Lock()
-_queues: list[SimpleQueue[Callable[[], Any]]] = []
+_members: list[_Member] = []
 _LATER = [
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGALRM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCHLD")
@@ -37,10 +39,11 @@ def let_run(jobs: Sequence[Callable[[], Any]]) -> Any:
     The first ends when all others have: the code sees to that.
     """
     with _lock, _undisturbed():  # two teams at once would wait for each other's members
-        while len(_queues) < len(jobs) - 1:
-            _queues.append(_hired())
-        for queue, job in zip(_queues, jobs[1:], strict=False):
-            queue.put(job)
+        while len(_members) < len(jobs) - 1:
+            _members.append(_Member())
+        elsewhere, anywhere = _places()
+        for member, job in zip(_members, jobs[1:], strict=False):
+            member.give(job, elsewhere, anywhere)
         return jobs[0]()
 
 
@@ -58,25 +61,58 @@ def _undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _hired() -> SimpleQueue[Callable[[], Any]]:
-    """Return the queue of a new thread."""
-    queue: SimpleQueue[Callable[[], Any]] = SimpleQueue()
+class _Member:
+    """A thread that waits for jobs."""
 
-    def work() -> None:
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[tuple[Callable[[], Any], set[int]]] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="chainrule", daemon=True)
+        self._thread.start()
+
+    def give(self, job: Callable[[], Any], elsewhere: set[int], anywhere: set[int]) -> None:
+        """Let the thread do a job, and wake up on a core that the caller is not on.
+
+        Otherwise the system may wake it on the caller's, which does not give that up, and takes
+        some milliseconds to see that another core is free.
+        """
+        if elsewhere and self._thread.native_id is not None:
+            os.sched_setaffinity(self._thread.native_id, elsewhere)
+        self._queue.put((job, anywhere if elsewhere else set()))
+
+    def _work(self) -> None:
         if hasattr(signal, "pthread_sigmask"):  # signals are the caller's
             signal.pthread_sigmask(signal.SIG_BLOCK, _LATER)
         while True:
-            queue.get()()
+            job, anywhere = self._queue.get()
+            if anywhere:
+                os.sched_setaffinity(0, anywhere)
+            job()
+            del job  # and with it the memory that it works in
 
-    threading.Thread(target=work, name="chainrule", daemon=True).start()
-    return queue
+
+def _places() -> tuple[set[int], set[int]]:
+    """Return the cores that the caller is not on, and all; nothing where that is not known."""
+    if _CURRENT_CORE is None:
+        return set(), set()
+    anywhere = os.sched_getaffinity(0)
+    return anywhere - {_CURRENT_CORE()}, anywhere
+
+
+def _current_core() -> Callable[[], int] | None:
+    """Return the system's function for the core that a thread is on, if there is one."""
+    if not sys.platform.startswith("linux"):
+        return None
+    return getattr(ctypes.CDLL(None), "sched_getcpu", None)
+
+
+_CURRENT_CORE = _current_core()
 
 
 def _forget() -> None:
     """Start anew in a child process, which has none of its parent's threads."""
     global _lock  # noqa: PLW0603 - the parent may have held it
     _lock = threading.Lock()
-    _queues.clear()
+    _members.clear()
 
 
 if hasattr(os, "register_at_fork"):
@@ -90,10 +126,14 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def rest_address() -> int:
-    """Return the address of a function that rests for some microseconds, or gives up the core."""
+def addresses() -> dict[str, int]:
+    """Return by name the addresses of what gives up the core, and of what rests microseconds."""
     if sys.platform == "win32":
-        function = ctypes.windll.kernel32.SwitchToThread
+        functions = dict.fromkeys(_NAMES, ctypes.windll.kernel32.SwitchToThread)
     else:
-        function = ctypes.CDLL(None).usleep
-    return int(ctypes.cast(function, ctypes.c_void_p).value or 0)
+        system = ctypes.CDLL(None)
+        functions = dict(zip(_NAMES, (system.sched_yield, system.usleep), strict=True))
+    return {
+        name: int(ctypes.cast(function, ctypes.c_void_p).value or 0)
+        for name, function in functions.items()
+    }
