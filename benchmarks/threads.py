@@ -54,6 +54,7 @@ def threads() -> int:
 def pause() -> float:
     """Return the seconds to wait before each block, until everybody's threads sleep.
 
-    OpenBLAS's go on spinning for 2**26 ticks after a product: 26 ms at 2.6 GHz.
+    OpenBLAS's go on spinning for 2**26 ticks after a product, 26 ms at 2.6 GHz, and here some of
+    them for longer: with 50 ms, whoever came next had less than two cores.
     """
-    return 0.05 if threads() > 1 else 0
+    return 0.2 if threads() > 1 else 0

@@ -18,7 +18,6 @@ from chainrule.execute.native.writing import Target, segments
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from chainrule.compile import Plan
     from chainrule.graph import Graph
 
 __all__ = ["NativeProgram"]
