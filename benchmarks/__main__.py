@@ -16,6 +16,8 @@ from benchmarks.threads import fix_threads
 
 BENCHMARKS = {
     "walk": (1,),
+    "products": (1,),
+    "large_products": (1,),
     "steps": (1, 2),
     "epochs": (1, 2),
     "rows": (1,),

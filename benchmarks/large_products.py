@@ -1,32 +1,31 @@
 """Products of large matrices: our code beside BLAS, with the kernels it chose and with AVX-512.
 
-Run it by ``python -m benchmarks.large_products``. Each kind of BLAS is a process of its own,
+Run it by ``python -m benchmarks large_products``. Each kind of BLAS is a process of its own,
 in which it and our code are timed in turn, from machine code. Ours is on one thread.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from llvmlite import ir
 
 from benchmarks.children import output
 from benchmarks.options import Options
-from benchmarks.products import blas_call, multiplication
+from benchmarks.products import blas_call, multiplication, repeated
 from benchmarks.report import store
 from benchmarks.threads import fix_threads
-from chainrule.execute.native import engine
-from chainrule.execute.native.blas import blas_name, gemm_address
+from chainrule.execute.native.blas import blas_name
 from chainrule.execute.native.code import host_target
 from chainrule.execute.native.large import large_product, large_work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from llvmlite import ir
 
     from chainrule.execute.native.small import Multiplication
 
@@ -53,8 +52,6 @@ PRODUCTS = [
 BLOCK = 2e-3
 """Seconds that one block of calls takes at least."""
 WIDEST = {"OPENBLAS_CORETYPE": "SkylakeX"}
-
-_INT, _POINTER = ir.IntType(64), ir.PointerType()
 
 
 def main(options: Options) -> None:
@@ -101,7 +98,7 @@ def rates(product: tuple[int, int, int, str], dtype: Any, rounds: int) -> dict[s
     a, b = (rng.standard_normal(count).astype(x.dtype) for count in (m * k, k * n))
     work = np.zeros(large_work(x, lanes) + 64, np.uint8)
     found = {name: np.zeros((m, n), x.dtype) for name in ("ours", "blas")}
-    runs = {name: repeated(x, name) for name in found}
+    runs = {name: written(x, name) for name in found}
     at = work.ctypes.data + -work.ctypes.data % 64
     arguments = {name: [y.ctypes.data for y in (a, b, found[name])] for name in found}
     count = max(1, round(BLOCK * 1e11 / (2 * m * n * k)))
@@ -115,39 +112,18 @@ def rates(product: tuple[int, int, int, str], dtype: Any, rounds: int) -> dict[s
     return {name: round(2e-9 * m * n * k / took, 1) for name, took in least.items()}
 
 
-def repeated(x: Multiplication, name: str) -> Callable[..., None]:
+def written(x: Multiplication, name: str) -> Callable[..., None]:
     """Return a function ``run(a, b, c, work, count)`` that computes a product so often."""
-    module = ir.Module("products")
-    kind = ir.FunctionType(ir.VoidType(), [*[_POINTER] * 4, _INT])
-    function = ir.Function(module, kind, "run")
-    a, b, c, work, count = function.args
-    entry, body, after = (function.append_basic_block(name) for name in ("entry", "body", "after"))
-    builder = ir.IRBuilder(entry)
-    builder.branch(body)
-    builder.position_at_end(body)
-    done = builder.phi(_INT)
-    done.add_incoming(ir.Constant(_INT, 0), entry)
-    if name == "blas":
-        blas_call(builder, x, (a, b, c))
-    else:
-        target = host_target()
-        product = large_product(module, x, target.lanes, masks=target.masks)
-        builder.call(product, [a, b, c, work])
-    following = builder.add(done, ir.Constant(_INT, 1))
-    done.add_incoming(following, body)
-    builder.cbranch(builder.icmp_unsigned("<", following, count), body, after)
-    builder.position_at_end(after)
-    builder.ret_void()
-    text = str(module)
-    symbols = {"sgemm": gemm_address("f4"), "dgemm": gemm_address("f8")}
-    library = engine.load(text, lambda: text, symbols)
-    call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4, ctypes.c_int64)(library.function("run"))
 
-    def run(*arguments: int) -> None:
-        call(*arguments)
+    def write(module: ir.Module, builder: ir.IRBuilder, *addresses: ir.Value) -> None:
+        if name == "blas":
+            blas_call(builder, x, addresses[:3])
+        else:
+            target = host_target()
+            product = large_product(module, x, target.lanes, masks=target.masks)
+            builder.call(product, addresses)
 
-    run.library = library  # type: ignore[attr-defined]
-    return run
+    return repeated(4, write)
 
 
 if __name__ == "__main__":

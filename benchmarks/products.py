@@ -21,8 +21,8 @@ from benchmarks.report import RESULTS, store
 from benchmarks.threads import threads
 from chainrule.execute.native import engine
 from chainrule.execute.native.blas import blas_name, gemm_address
+from chainrule.execute.native.code import host_target
 from chainrule.execute.native.products import form_of
-from chainrule.execute.native.program import host_target
 from chainrule.execute.native.small import Multiplication, small_product
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def measure(x: Multiplication, target: Any, rounds: int) -> dict[str, float]:
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal(count).astype(x.dtype) for count in (x.m * x.k, x.k * x.n))
     c = {form: np.zeros((x.m, x.n), x.dtype) for form in forms(x)}
-    runs = {form: repeated(x, form, target) for form in c}
+    runs = {form: written(x, form, target) for form in c}
     for form, run in runs.items():
         run(a.ctypes.data, b.ctypes.data, c[form].ctypes.data, 1)
         np.testing.assert_allclose(c[form], c["blas"], rtol=1e-3, atol=1e-3)
@@ -139,23 +139,35 @@ def measure(x: Multiplication, target: Any, rounds: int) -> dict[str, float]:
     return {form: round(1e9 * took, 2) for form, took in least.items()}
 
 
-def repeated(x: Multiplication, form: str, target: Any) -> Callable[..., None]:
+def written(x: Multiplication, form: str, target: Any) -> Callable[..., None]:
     """Return a function ``run(a, b, c, count)`` that computes a product so often."""
+
+    def write(module: ir.Module, builder: ir.IRBuilder, a: Any, b: Any, c: Any) -> None:
+        if form == "blas":
+            blas_call(builder, x, (a, b, c))
+        else:
+            product = small_product(module, x, form, target.lanes, masks=target.masks)
+            builder.call(product, [a, b, c])
+
+    return repeated(3, write)
+
+
+def repeated(pointers: int, write: Callable[..., None]) -> Callable[..., None]:
+    """Return a function of so many addresses and a count, which does what is written so often.
+
+    ``write(module, builder, *addresses)`` writes the code.
+    """
     module = ir.Module("products")
-    kind = ir.FunctionType(ir.VoidType(), [*[_POINTER] * 3, _INT])
+    kind = ir.FunctionType(ir.VoidType(), [*[_POINTER] * pointers, _INT])
     function = ir.Function(module, kind, "run")
-    a, b, c, count = function.args
+    *addresses, count = function.args
     entry, body, after = (function.append_basic_block(name) for name in ("entry", "body", "after"))
     builder = ir.IRBuilder(entry)
     builder.branch(body)
     builder.position_at_end(body)
     done = builder.phi(_INT)
     done.add_incoming(ir.Constant(_INT, 0), entry)
-    if form == "blas":
-        blas_call(builder, x, (a, b, c))
-    else:
-        product = small_product(module, x, form, target.lanes, masks=target.masks)
-        builder.call(product, [a, b, c])
+    write(module, builder, *addresses)
     following = builder.add(done, ir.Constant(_INT, 1))
     done.add_incoming(following, body)
     builder.cbranch(builder.icmp_unsigned("<", following, count), body, after)
@@ -164,10 +176,11 @@ def repeated(x: Multiplication, form: str, target: Any) -> Callable[..., None]:
     text = str(module)
     symbols = {"sgemm": gemm_address("f4"), "dgemm": gemm_address("f8")}
     library = engine.load(text, lambda: text, symbols)
-    call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64)(library.function("run"))
+    kinds = [*[ctypes.c_void_p] * pointers, ctypes.c_int64]
+    call = ctypes.CFUNCTYPE(None, *kinds)(library.function("run"))
 
-    def run(a: int, b: int, c: int, count: int) -> None:
-        call(a, b, c, count)
+    def run(*arguments: int) -> None:
+        call(*arguments)
 
     run.library = library  # type: ignore[attr-defined]
     return run

@@ -209,7 +209,7 @@ def test_programs(target, dtype):
 
 
 @pytest.mark.parametrize("lanes", [16, 8, 4])
-def test_large_products_are_left_to_blas(lanes):
+def test_what_the_small_forms_are_not_for_is_left_to_others(lanes):
     assert form_of(multiplication(256, 256, 256, "r", "r", np.float32), lanes) == "blas"
     assert form_of(multiplication(256, 256, 256, "r", "c", np.float64), lanes) == "blas"
     assert form_of(multiplication(1, 512, 512, "r", "c", np.float32), lanes) == "dot"

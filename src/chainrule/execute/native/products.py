@@ -2,7 +2,7 @@
 
 Which way a product goes is decided by its shape and where its numbers lie: first by `is_large`,
 then by `form_of`. BLAS is left what neither says, and float64 or AVX2 where it is as quick. The
-numbers in the rules are from ``python -m benchmarks.products`` and ``benchmarks.large_products``.
+numbers in the rules are from ``python -m benchmarks products large_products``.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -75,8 +75,9 @@ class _Member:
         Otherwise the system may wake it on the caller's, which does not give that up, and takes
         some milliseconds to see that another core is free.
         """
-        if elsewhere and self._thread.native_id is not None:
-            os.sched_setaffinity(self._thread.native_id, elsewhere)
+        thread = self._thread.native_id
+        if elsewhere and thread is not None:
+            _put_on(thread, elsewhere)
         self._queue.put((job, anywhere if elsewhere else set()))
 
     def _work(self) -> None:
@@ -85,9 +86,15 @@ class _Member:
         while True:
             job, anywhere = self._queue.get()
             if anywhere:
-                os.sched_setaffinity(0, anywhere)
+                _put_on(0, anywhere)
             job()
             del job  # and with it the memory that it works in
+
+
+def _put_on(thread: int, places: set[int]) -> None:
+    """Ask for a thread to be on some cores; where the system refuses, it stays where it is."""
+    with suppress(OSError):
+        os.sched_setaffinity(thread, places)
 
 
 def _places() -> tuple[set[int], set[int]]:

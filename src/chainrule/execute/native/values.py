@@ -362,7 +362,7 @@ def _no_value(what: str) -> TypeError:
     return TypeError(f"a number of a kernel has no value while code is generated: it was {what}")
 
 
-# -------------------------------------------------------------------------- constants
+# -------------------------------------------------------------------------- constants, other types
 
 
 def constant(builder: ir.IRBuilder, x: Any, dtype: np.dtype[Any]) -> Number:
@@ -385,9 +385,6 @@ def splat(x: Number, width: int) -> Number:
         places = ir.Constant(vector_type(ir.IntType(32), width), None)
         value = x.builder.shuffle_vector(first, first, places)
     return type(x)(x.builder, value, x.dtype, width)
-
-
-# -------------------------------------------------------------------------- conversions
 
 
 def convert(x: Number, dtype: np.dtype[Any]) -> Number:

@@ -138,7 +138,9 @@ def _write_shared(plan: Plan, module: ir.Module, target: Target, sharing: Sharin
                 if item.step is not None:
                     _write_step(frame, item.step)
     frame.rows = 0
+    _tell(frame)
     write_meeting(frame)
+    _hear(frame)
     if plan.copies:
         with frame.only(0):
             write_copies(frame)
