@@ -74,7 +74,7 @@ def main(options: Options) -> None:
     rounds = options.times(11)
     ours = OURS.format(threads=threads())
     with tempfile.TemporaryDirectory() as folder:
-        warm = {"XDG_CACHE_HOME": folder}
+        warm = {"CHAINRULE_CACHE": folder}
         works: dict[str, Callable[[], float]] = {
             "Python alone": lambda: until("done()"),
             "import numpy": lambda: until("import numpy\ndone()"),
@@ -112,7 +112,7 @@ def main(options: Options) -> None:
 def cold(program: str) -> float:
     """Time a program whose cache is empty."""
     with tempfile.TemporaryDirectory() as folder:
-        return until(program, {"XDG_CACHE_HOME": folder})
+        return until(program, {"CHAINRULE_CACHE": folder})
 
 
 def limit(text: str, times: list[float] | None, most: float) -> Judgement:

@@ -21,7 +21,7 @@ from chainrule.execute.native.blas import gemm_address
 from chainrule.execute.native.engine import Library, load
 from chainrule.execute.native.products import calls_blas
 from chainrule.execute.native.sharing import share
-from chainrule.execute.native.team import addresses, cores
+from chainrule.execute.native.team import cores, rest_address
 from chainrule.execute.native.writing import Target, scratch_of, text
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _made(
 def _loaded(made: Plan, sharing: Sharing | None, target: Target) -> Library:
     symbols = {"chainrule_sgemm": gemm_address("f4"), "chainrule_dgemm": gemm_address("f8")}
     if sharing is not None:
-        symbols |= addresses()
+        symbols["chainrule_rest"] = rest_address()
     if _has_foreign_rules(made.graph):
         written = text(made, target, sharing)
         return load(written, lambda: written, symbols)

@@ -1,9 +1,9 @@
 """Where threads wait for each other, as machine code.
 
 A meeting place is memory: how many have arrived, and how often all have met, on lines of their
-own. Who arrives last lets the others go. They look again and again for a while, then give their
-core to others between two looks, and then rest: on a busy machine the thread that they wait for
-may need their core.
+own. Who arrives last lets the others go. They look again and again for a while, and then rest
+between two looks: on a busy machine the thread that they wait for may need their core. To offer
+the core to others without a rest is worse there: who wants it keeps it for milliseconds.
 """
 
 from __future__ import annotations
@@ -26,12 +26,6 @@ _MET = 64
 _LEFT = 192
 _LOOKS = 6000
 """How often a thread looks before it rests: some 100 µs, longer than another may oversleep."""
-_GIVEN = 16
-"""How often a thread then gives its core to another before it rests.
-
-Two threads that were put on one core are both ready to run then, so the system moves one of them
-to a core that is free; two that rest in turn it would leave there.
-"""
 _REST = 20
 """Microseconds of rest, if the system counts in these."""
 
@@ -110,9 +104,7 @@ def _write_looking(
 ) -> None:
     """Look at a cell of memory until it compares so with a value; then go to the second block."""
     module, (look, done) = function.module, blocks
-    check, leave, give, rest, wait = (
-        function.append_basic_block(name) for name in ("check", "leave", "give", "rest", "wait")
-    )
+    check, rest, wait = (function.append_basic_block(name) for name in ("check", "rest", "wait"))
     builder = ir.IRBuilder(look)
     looks = builder.phi(INT)
     now = builder.load_atomic(cell, "acquire", 8, typ=INT)
@@ -120,13 +112,7 @@ def _write_looking(
     builder.cbranch(builder.icmp_signed(comparison, now, value), done, check)
     builder.position_at_end(check)
     is_patient = builder.icmp_signed("<", following, ir.Constant(INT, _LOOKS))
-    builder.cbranch(is_patient, wait, leave)
-    builder.position_at_end(leave)
-    is_early = builder.icmp_signed("<", following, ir.Constant(INT, _LOOKS + _GIVEN))
-    builder.cbranch(is_early, give, rest)
-    builder.position_at_end(give)
-    builder.call(_outside(module, "chainrule_yield", ir.IntType(32)), [])
-    builder.branch(wait)
+    builder.cbranch(is_patient, wait, rest)
     builder.position_at_end(rest)
     pause = ir.Constant(ir.IntType(32), _REST)
     builder.call(_outside(module, "chainrule_rest", ir.IntType(32), ir.IntType(32)), [pause])

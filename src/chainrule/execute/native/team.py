@@ -19,9 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["addresses", "cores", "let_run"]
-
-_NAMES = ("chainrule_yield", "chainrule_rest")
+__all__ = ["cores", "let_run", "rest_address"]
 
 _lock = threading.Lock()
 _members: list[_Member] = []
@@ -133,14 +131,10 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def addresses() -> dict[str, int]:
-    """Return by name the addresses of what gives up the core, and of what rests microseconds."""
+def rest_address() -> int:
+    """Return the address of a function that rests for some microseconds, or gives up the core."""
     if sys.platform == "win32":
-        functions = dict.fromkeys(_NAMES, ctypes.windll.kernel32.SwitchToThread)
+        function = ctypes.windll.kernel32.SwitchToThread
     else:
-        system = ctypes.CDLL(None)
-        functions = dict(zip(_NAMES, (system.sched_yield, system.usleep), strict=True))
-    return {
-        name: int(ctypes.cast(function, ctypes.c_void_p).value or 0)
-        for name, function in functions.items()
-    }
+        function = ctypes.CDLL(None).usleep
+    return int(ctypes.cast(function, ctypes.c_void_p).value or 0)
