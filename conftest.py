@@ -6,6 +6,7 @@ marked ``text``; a block with a title (``python title="example.py"``) is a file 
 tests/test_errors.py runs those that raise an error.
 """
 
+import importlib.util
 import os
 import tempfile
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
@@ -20,6 +21,9 @@ pytest_collect_file = Sybil(
     ],
     patterns=["*.md"],
 ).pytest()
+
+# Nothing here needs PyTorch, and what adapts it is imported where it is installed.
+collect_ignore = [] if importlib.util.find_spec("torch") else ["src/chainrule/interop/torch.py"]
 
 # Compiled code is kept for the tests alone. Workers inherit the folder, so they share it.
 _CACHE = None

@@ -16,12 +16,15 @@ from benchmarks.threads import fix_threads
 
 BENCHMARKS = {
     "walk": (1,),
+    "open_pass": (1,),
     "products": (1,),
     "large_products": (1,),
     "steps": (1, 2),
     "epochs": (1, 2),
+    "estimators": (1,),
     "rows": (1,),
     "derivatives": (1, 2),
+    "per_example": (1,),
     "memory": (1, 2),
     "scaling": (1, 2),
     "startup": (1, 2),

@@ -45,9 +45,9 @@ def faster(peer: str, times: float) -> Bar:
     return Bar(text, peer, 1 / times)
 
 
-def within(times: float) -> Bar:
-    """Return the bar: ours costs at most so many times what its products cost."""
-    return Bar(f"≤ {times:g} × {PRODUCTS}", PRODUCTS, times)
+def within(times: float, peer: str = PRODUCTS) -> Bar:
+    """Return the bar: ours costs at most so many times what a peer does, or its products alone."""
+    return Bar(f"≤ {times:g} × {peer}", peer, times)
 
 
 def judge(bar: Bar, race: Race) -> Judgement:
@@ -56,7 +56,7 @@ def judge(bar: Bar, race: Race) -> Judgement:
     if comparison is None:
         return Judgement(bar.text, race.absent.get(bar.against, ""), None, race.work)
     ratio, low, high = comparison.ratio, comparison.low, comparison.high
-    if bar.against == PRODUCTS:
+    if bar.text.startswith("≤"):
         found = f"{ratio:.3f} × ({low:.3f} … {high:.3f})"
     else:
         found = f"{1 / ratio:.2f} × ({1 / high:.2f} … {1 / low:.2f})"

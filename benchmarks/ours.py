@@ -8,9 +8,22 @@ import chainrule
 from benchmarks.harness import Contestant
 from benchmarks.peers import reason
 from benchmarks.threads import threads
-from chainrule import nn, train
+from chainrule import nn, ops, train
+from chainrule.inspect.example_norms import example_norms as norms_of_examples
 
-__all__ = ["NAME", "adam_step", "contestant", "derivatives", "epoch", "fit", "predict_row"]
+__all__ = [
+    "NAME",
+    "adam_step",
+    "contestant",
+    "derivatives",
+    "epoch",
+    "example_norms",
+    "fit",
+    "gradients",
+    "open_norms",
+    "open_pass",
+    "predict_row",
+]
 
 NAME = "chainrule"
 
@@ -55,6 +68,13 @@ def trainer_of(network):
         optimiser=train.Adam(),
         threads=threads(),
     )
+
+
+def open_pass(network, dtype):
+    """Return a function that opens the network on its batch."""
+    X, y = network.data()
+    X, model, loss = X.astype(dtype), model_of(network).astype(dtype), nn.CrossEntropyLoss()
+    return lambda: chainrule.open(model, X, loss=loss, target=y)
 
 
 def adam_step(network):
@@ -119,3 +139,38 @@ def derivatives(network):
         "hvp": lambda: product(p, d, X, y),
         "jacobian": lambda: jacobian(p, x),
     }
+
+
+def loss_of(network):
+    """Return the mean loss as a function of layers, inputs and labels, written in NumPy."""
+    function = {"relu": lambda z: np.maximum(0, z), "tanh": np.tanh}[network.activation]
+
+    def loss(p, X, y):
+        for W, b in p[:-1]:
+            X = function(X @ W + b)
+        W, b = p[-1]
+        return np.mean(ops.softmax_cross_entropy(X @ W + b, y))
+
+    return loss
+
+
+def gradients(network):
+    """Return functions for the gradient by all parameters, walked and compiled."""
+    X, y = network.data()
+    p, walked = network.parameters(), chainrule.grad(loss_of(network))
+    compiled = chainrule.compile(walked, threads=threads())
+    return lambda: walked(p, X, y), lambda: compiled(p, X, y)
+
+
+def example_norms(network):
+    """Return a function that finds the norm of each example's gradient, by machine code."""
+    X, y = network.data()
+    p, norms = network.parameters(), norms_of_examples(loss_of(network), threads=threads())
+    return lambda: norms(p, X, y)
+
+
+def open_norms(network):
+    """Return a function that opens a pass, and finds the norms from what it keeps."""
+    X, y = network.data()
+    p, loss = network.parameters(), loss_of(network)
+    return lambda: chainrule.open(loss, p, X, y).per_example.norms()  # noqa: PLW0108 - a new pass

@@ -37,6 +37,8 @@ PACKAGES = (
     "jax",
     "jaxlib",
     "torch",
+    "opacus",
+    "backpack-for-pytorch",
     "scikit-learn",
     "autograd",
     "mygrad",

@@ -74,7 +74,7 @@ def test_an_interrupted_run_exits_with_130(monkeypatch):
 
 def test_importing_the_package_loads_nothing_heavy_and_no_command():
     code = (
-        "import sys, chainrule; chainrule.gradcheck; chainrule.routes\n"
+        "import sys, chainrule; chainrule.gradcheck; chainrule.open\n"
         "heavy = {'scipy', 'llvmlite', 'sklearn', 'rich', 'typer', 'chainrule.cli'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

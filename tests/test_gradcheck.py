@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from every_op import every_call, name_of
 
-from chainrule import gradcheck, ops
+from chainrule import gradcheck, nn, ops
 from chainrule.errors import GradientError, InputTypeError, OutputError
 from chainrule.graph import OPS
 from chainrule.inspect import Check
@@ -153,3 +153,35 @@ def test_the_verdict_reads_in_one_line():
         "4 entries by reverse and forward mode agree with central differences: "
         "largest difference 1.2e-09, relative 3.5e-08."
     )
+
+
+def test_steps_grow_with_the_numbers_that_they_move():
+    x = np.array([1e-2, 1.0, 3e4, 2e12])  # beside the last a step of 1e-6 is rounded away
+    check = gradcheck(lambda x: np.log(x) * 1e3, x)
+    assert check.compared == 16
+    assert check.largest_relative < 1e-7
+    assert gradcheck(lambda x: 3.0 * x, x).largest_relative < 1e-7
+    large = np.linspace(1e6, 2e6, 3000)
+    assert gradcheck(lambda x: np.sum(x * np.sqrt(x)), large).largest_relative < 1e-6
+
+
+def test_who_draws_random_numbers_is_named():
+    rng = np.random.default_rng(0)
+    with pytest.raises(GradientError, match="rng is a Generator, which draws on"):
+        gradcheck(lambda x: x * rng.normal(), np.ones(2))
+    model = nn.Sequential(nn.Linear(3, 3, seed=0), nn.Dropout(0.5))
+    with pytest.raises(GradientError, match=r"it\.1 is a Dropout in training"):
+        gradcheck(model, np.ones((2, 3)))
+    with pytest.raises(GradientError, match=r"model\.1 is a Dropout in training"):
+        gradcheck(lambda x: model(x).sum(), np.ones((2, 3)))
+    model.eval()
+    assert gradcheck(model, np.ones((2, 3))).skipped == 0
+
+
+def test_inputs_that_share_memory_are_said_beside_a_difference(wrong_cube):
+    x = np.linspace(0.5, 1.0, 4)
+    with pytest.raises(GradientError, match="a and b share memory"):
+        gradcheck(lambda a, b: wrong_cube(a) + 1.0 * b, (x, x[:]))
+    with pytest.raises(GradientError) as caught:
+        gradcheck(lambda a, b: wrong_cube(a) + 1.0 * b, (x, x.copy()))
+    assert "share memory" not in str(caught.value)

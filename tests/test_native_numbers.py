@@ -100,7 +100,7 @@ def test_a_kernel_treats_zeros_infinities_and_nan_as_numpy_does(name, dtype):
     if name in FUSED:
         values = values[~(np.abs(values) > 1e15) | np.isinf(values)]
     count = sum(x.dtype.kind == "f" for x in call.operands)
-    grid = np.array(list(itertools.product(values, repeat=min(count, 2)))).T.astype(dtype)
+    grid = np.array(list(itertools.product(values, repeat=max(1, min(count, 2))))).T.astype(dtype)
     columns = iter([*grid, np.roll(grid[0], 7)])
     xs = [
         next(columns) if x.dtype.kind == "f" else np.resize(x, grid.shape[1]) for x in call.operands

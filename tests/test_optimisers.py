@@ -397,6 +397,10 @@ class TestAveraging:
         assert_array_equal(mean, [2, 3])
 
 
+def valley(x):
+    return np.sum((1 - x[:-1]) ** 2 + 100 * (x[1:] - x[:-1] ** 2) ** 2)
+
+
 class TestMinimise:
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
     def test_finds_the_bottom_in_the_parameters_own_dtypes(self, dtype):
@@ -409,9 +413,6 @@ class TestMinimise:
         assert (np.diff(minimum.values) <= 0).all()
 
     def test_says_when_it_ran_out_of_steps(self):
-        def valley(x):
-            return np.sum((1 - x[:-1]) ** 2 + 100 * (x[1:] - x[:-1] ** 2) ** 2)
-
         x, minimum = minimise(valley, -np.ones(6), max_iter=3)
         assert (minimum.steps, minimum.converged) == (3, False)
         x, minimum = minimise(valley, -np.ones(6), gtol=1e-8, ftol=0.0)
@@ -423,6 +424,36 @@ class TestMinimise:
         X, y = rng.normal(size=(30, 4)), rng.normal(size=30)
         w, _ = minimise(lambda w, X, y: np.sum((X @ w - y) ** 2), np.zeros(4), X, y, gtol=1e-10)
         assert_allclose(w, np.linalg.lstsq(X, y)[0], atol=1e-6)
+
+    def test_compiled_it_takes_the_same_way(self):
+        plain, walked = minimise(valley, -np.ones(6))
+        fast, compiled = minimise(valley, -np.ones(6), compiled=True, threads=1)
+        assert walked.steps == compiled.steps
+        assert_allclose(fast, plain, rtol=1e-6)
+
+    def test_compiled_or_not_a_branch_on_numbers_is_walked(self):
+        def halves(x):
+            return np.sum(x * x) if x[0] > 0 else np.sum(2 * x * x)
+
+        x, _ = minimise(halves, np.array([3.0, -1.0]), compiled=True)
+        assert_allclose(x, 0, atol=1e-4)
+
+    def test_ends_after_so_many_evaluations(self):
+        _, minimum = minimise(valley, -np.ones(6), max_fun=10)
+        assert not minimum.converged
+        assert 10 <= minimum.evaluations < 20  # it ends after the step that it is in
+        with pytest.raises(SettingError, match="max_fun"):
+            minimise(valley, -np.ones(6), max_fun=0)
+
+    def test_after_each_step_it_may_be_asked_to_end(self):
+        seen = []
+        x, minimum = minimise(
+            valley, -np.ones(6), after_step=lambda x: seen.append(valley(x)) or len(seen) == 4
+        )
+        assert minimum.steps == len(seen) == 4
+        assert_allclose(seen, minimum.values)
+        assert not minimum.converged
+        assert valley(x) == minimum.value
 
     def test_turns_back_where_the_function_ends(self):
         x, minimum = minimise(lambda x: np.sum(x - np.log(x)), np.array([10.0, 3.0, 0.1]))

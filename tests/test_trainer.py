@@ -3,9 +3,13 @@
 import numpy as np
 import pytest
 
+import chainrule
 import chainrule.train.engine as engine_module
+import chainrule.train.recorded as recorded_module
 from chainrule import nn, train
 from chainrule.errors import DivergenceError, ShapeError
+from chainrule.interop.sklearn.settings import layers_of
+from chainrule.interop.sklearn.solvers import recordings_of
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(70, 6))
@@ -134,3 +138,48 @@ def test_without_machine_code_the_steps_are_the_same_to_rounding(monkeypatch):
     plain = trainer()
     np.testing.assert_allclose([plain.epoch(X, LABELS, 32) for _ in range(3)], losses, rtol=1e-10)
     assert np.isfinite(plain.step(X, LABELS))
+
+
+def test_weights_of_examples_in_an_epoch_are_those_of_fit():
+    weights_of_examples = RNG.uniform(0.5, 2.0, size=70)
+    by_fit, by_epochs = network(), network()
+    history = train.fit(
+        by_fit,
+        X,
+        LABELS,
+        loss=nn.CrossEntropyLoss(),
+        epochs=2,
+        sample_weight=weights_of_examples,
+        shuffle=False,
+    )
+    going = trainer(by_epochs)
+    losses = [going.epoch(X, LABELS, 32, sample_weight=weights_of_examples) for _ in range(2)]
+    np.testing.assert_allclose(losses, history.loss, rtol=1e-12)
+    same(weights(going.give_back()), weights(by_fit))
+
+
+def test_trainings_that_share_recordings_are_apart(monkeypatch):
+    recordings = {}
+    shared = [trainer(recordings=recordings), trainer(recordings=recordings)]
+    alone = trainer()
+    other = X[::-1].copy()
+    shared[0].epoch(X, LABELS, 35)
+    before = {name: x.copy() for name, x in shared[0].parameters.items()}
+    monkeypatch.setattr(recorded_module, "trace", None)  # nothing is recorded any more
+    shared[1].epoch(other, LABELS, 35)
+    monkeypatch.undo()
+    alone.epoch(other, LABELS, 35)
+    same(before, shared[0].parameters)
+    same(weights(shared[1].give_back()), weights(alone.give_back()))
+    assert len(recordings) == 1
+
+
+def test_an_update_of_another_module_of_ours_goes_through_flat_arrays():
+    """An optimiser declared outside of train, in the package, has its parameters in one walk."""
+    estimator = chainrule.MLPClassifier((4,), max_iter=1, random_state=0)
+    with pytest.warns(match="converged"):
+        estimator.fit(X, LABELS)
+    step = next(iter(recordings_of(estimator, layers_of(estimator)).values()))
+    sizes = [step.graph.nodes[i].shape for i in step.graph.inputs[:3]]
+    assert sizes[0] == sizes[1] == sizes[2]  # parameters, and the two means of Adam
+    assert len(sizes[0]) == 1

@@ -23,7 +23,19 @@ PICTURES = PAGE.parent / "pictures"
 MARK = "<!-- Below here: tools/write_benchmarks.py -->"
 OURS = "chainrule"
 THREADS = (1, 2)
-JUDGED = ("steps", "epochs", "rows", "derivatives", "scaling", "memory", "startup", "contention")
+JUDGED = (
+    "steps",
+    "epochs",
+    "estimators",
+    "rows",
+    "derivatives",
+    "open_pass",
+    "per_example",
+    "scaling",
+    "memory",
+    "startup",
+    "contention",
+)
 """Benchmarks with bars, in the order of the page."""
 
 Record = dict[str, Any]
@@ -43,8 +55,11 @@ def sections() -> Iterator[list[str]]:
     yield from of_threads("steps", "A step of Adam", races)
     yield from picture("steps", "Medians of a step with quartiles; products alone in green")
     yield from of_threads("epochs", "An epoch, and a training", races)
+    yield from of_threads("estimators", "Estimators beside scikit-learn's", races)
     yield from of_threads("rows", "One row", races)
     yield from of_threads("derivatives", "Derivatives", races)
+    yield from of_threads("open_pass", "An open pass beside a plain one", races)
+    yield from of_threads("per_example", "Gradients of single examples", races)
     yield from of_threads("scaling", "Depth, width and batch", scaling)
     yield from picture("scaling", "A step over its limit; the bar is the red line")
     yield from of_threads("memory", "Memory that a step adds", memory)

@@ -21,20 +21,26 @@ expected, and what to do; and it names the line of the user's program. The code 
     ├── SettingError           CR303  a setting outside of what is possible
     ├── LabelError             CR304  labels or targets that name no class, or are missing
     ├── DivergenceError        CR305  a training whose loss or weights left the finite numbers
+    ├── UnknownNameError       CR306  a name that nothing has in what was opened
     ├── GraphError             CR401  a graph that breaks its own rules
     │   ├── NotationError      CR402  text that is not a graph
     │   └── SpecialisedError   CR403  a graph that holds for other inputs only
     ├── DeclarationError       CR501  an op that is declared wrongly
     ├── GradientError          CR601  a derivative that differs from finite differences
+    ├── MixedExamplesError     CR602  per-example gradients where examples meet
+    ├── CheckedFileError       CR603  a file to check that cannot be run, or has nothing to check
     ├── ExportError            CR701  a program that another format cannot say
     ├── BackwardError          CR801  a backward pass that cannot run, or says nothing
     ├── StateError             CR802  parameters that do not fit a module
     ├── NoRuleError            CR803  a derivative that nobody wrote
-    └── CheckpointError        CR901  a checkpoint that is damaged, or no checkpoint
-        ├── ForeignFileError   CR902  a safetensors file that another program wrote
-        ├── NewerFileError     CR903  a checkpoint of a later release
-        ├── FileAccessError    CR904  a checkpoint's file that cannot be read or written
-        └── UnsavableError     CR905  a value that a checkpoint cannot hold
+    ├── CheckpointError        CR901  a checkpoint that is damaged, or no checkpoint
+    │   ├── ForeignFileError   CR902  a safetensors file that another program wrote
+    │   ├── NewerFileError     CR903  a checkpoint of a later release
+    │   ├── FileAccessError    CR904  a checkpoint's file that cannot be read or written
+    │   └── UnsavableError     CR905  a value that a checkpoint cannot hold
+    └── DataError              CR951  a table that cannot be read
+        ├── ColumnError        CR952  a column that is not there, or of no use
+        └── CellError          CR953  a value in a table that cannot be used
 """
 
 from __future__ import annotations
@@ -56,9 +62,13 @@ __all__ = [
     "AxisError",
     "BackwardError",
     "BranchError",
+    "CellError",
     "ChainruleError",
+    "CheckedFileError",
     "CheckpointError",
+    "ColumnError",
     "ConversionError",
+    "DataError",
     "DeclarationError",
     "DivergenceError",
     "ExportError",
@@ -71,6 +81,7 @@ __all__ = [
     "LabelError",
     "LeakError",
     "MissingExtraError",
+    "MixedExamplesError",
     "NewerFileError",
     "NoOpError",
     "NoRuleError",
@@ -83,6 +94,7 @@ __all__ = [
     "StateError",
     "StructureError",
     "TraceError",
+    "UnknownNameError",
     "UnsavableError",
 ]
 
@@ -91,8 +103,10 @@ _HOUSE = Path(__file__).parent
 _LIBRARIES = (
     *[str(part) for part in _HOUSE.iterdir() if part.name != "cli"],  # commands are users too
     *[f"{Path(module).parent}{os.sep}" for module in (np.__file__, optree.__file__)],
-    f"{Path(np.__file__).parent.with_name('scipy')}{os.sep}",  # which is not loaded yet
+    # These are not loaded yet.
+    *[f"{Path(np.__file__).parent.with_name(name)}{os.sep}" for name in ("scipy", "sklearn")],
     importlib.__file__,
+    functools.__file__,
     "<frozen ",  # the modules that Python starts with
 )
 
@@ -268,7 +282,7 @@ class LabelError(ChainruleError, ValueError):
     way_out = "Number the classes 0, 1, … without gaps, as np.unique(Y, return_inverse=True) does."
 
 
-class DivergenceError(ChainruleError, ArithmeticError):
+class DivergenceError(ChainruleError, ArithmeticError, ValueError):
     """A training whose loss or weights are no longer finite.
 
     ``history`` holds the epochs before it, where a training kept one.
@@ -277,6 +291,13 @@ class DivergenceError(ChainruleError, ArithmeticError):
     code = "CR305"
     history: Any = None
     way_out = "Take a smaller learning rate, and inputs of about unit size."
+
+
+class UnknownNameError(ChainruleError, KeyError):
+    """A name that no value has in what was opened."""
+
+    code = "CR306"
+    way_out = "Ask for one of those above, or call the value so: chainrule.name(value, 'hidden')."
 
 
 class GraphError(ChainruleError):
@@ -312,6 +333,23 @@ class GradientError(ChainruleError, AssertionError):
 
     code = "CR601"
     way_out = "Check the rule of the op, or the hand-written backward, that is named above."
+
+
+class MixedExamplesError(ChainruleError, ValueError):
+    """Per-example gradients of a function in which examples meet."""
+
+    code = "CR602"
+    way_out = (
+        "Call eval() on batch norm, compute what takes all examples together before the function, "
+        "or say where examples lie: pass_.per_example.along(-1)."
+    )
+
+
+class CheckedFileError(ChainruleError):
+    """A file whose backward passes cannot be checked: it does not run, or has none."""
+
+    code = "CR603"
+    way_out = "Run the file by itself until it imports: python FILE.py"
 
 
 class ExportError(ChainruleError):
@@ -383,3 +421,24 @@ class UnsavableError(CheckpointError, TypeError, ValueError):
         "Store numbers, strings, None, arrays of real numbers, and dict, list and tuple of these; "
         "turn anything else into them first."
     )
+
+
+class DataError(ChainruleError, ValueError):
+    """A table that cannot be read, or that holds nothing to learn from."""
+
+    code = "CR951"
+    way_out = "Correct the table where the message says, or pass another."
+
+
+class ColumnError(DataError):
+    """A column that is not there, or that is of no use for what it was named for."""
+
+    code = "CR952"
+    way_out = "Name one of the columns of the table."
+
+
+class CellError(DataError):
+    """A value in a table that cannot be used."""
+
+    code = "CR953"
+    way_out = "Correct the value, or say how missing values are written."

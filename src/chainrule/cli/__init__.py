@@ -12,6 +12,13 @@ from typing import Annotated
 
 import typer
 
+from chainrule.cli.audit import audit
+from chainrule.cli.check import check
+from chainrule.cli.evaluate import evaluate
+from chainrule.cli.predict import predict
+from chainrule.cli.show import show
+from chainrule.cli.spreading import Spreading
+from chainrule.cli.train import train
 from chainrule.errors import ChainruleError
 
 __all__ = ["app", "main"]
@@ -50,6 +57,12 @@ def demo(
 ) -> None:
     """Train a network on digits, check its gradient, open one derivative."""
     importlib.import_module("chainrule.cli.demo").demo(seed, epochs)
+
+
+for table_command in (train, predict, evaluate, show):
+    app.command(cls=Spreading)(table_command)
+app.command()(check)
+app.command()(audit)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from rich.console import Console
@@ -12,7 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from chainrule import ops
 from chainrule.cli import digits
-from chainrule.inspect import gradcheck, routes
+from chainrule.inspect import gradcheck
+from chainrule.inspect import open as open_pass
 
 if TYPE_CHECKING:
     from chainrule.cli.digits import Array, Digits, Epoch, Parameters
@@ -150,7 +151,9 @@ def _open(
     """Show the chain rule of one weight of the last layer for one image."""
     p = ops.softmax(digits.logits(parameters, X))[example]
     unit, digit = _weight(parameters, X[example], int(y[example]), p)
-    found = routes(digits.loss, parameters, X, y, key="W3", index=(unit, digit), example=example)
+    opened = open_pass(digits.loss, parameters, X, y)
+    entry = f"W3[{unit}, {digit}]"
+    found = cast("Routes", opened.paths("loss", entry, example=example))
     _say(console)
     _say(console, "Where does a number of it come from?", "bold")
     _say(console)

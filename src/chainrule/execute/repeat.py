@@ -7,6 +7,7 @@ ends the repetition.
 
 from __future__ import annotations
 
+import copy
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,13 @@ class Repeated:
             self._desk = self._native.desk()
             self._advances = self._steps(self._native.plan)
         self.plan = None if self._native is None else self._native.plan
+
+    def again(self) -> Repeated:
+        """Return the same program for another caller, with memory of its own to run in."""
+        twin = copy.copy(self)
+        if self._native is not None:
+            twin._lock, twin._desk = threading.Lock(), self._native.desk()  # noqa: SLF001 - our own
+        return twin
 
     @property
     def dtypes(self) -> list[Any]:

@@ -16,8 +16,9 @@ from chainrule.graph.form import (
     Viewed,
 )
 from chainrule.graph.graph import REAL, Graph, Node, Origin, Spec, Where, describe, owned
+from chainrule.graph.naming import name
 from chainrule.graph.notation import constants, literal, write
-from chainrule.graph.op import OPS, REQUIRED, Case, Derivative, Op
+from chainrule.graph.op import OPS, REQUIRED, Case, Derivative, Op, Written
 from chainrule.graph.reading import read
 from chainrule.graph.trace import (
     ShapeTracer,
@@ -59,6 +60,7 @@ __all__ = [
     "Value",
     "Viewed",
     "Where",
+    "Written",
     "answer",
     "called",
     "captured",
@@ -66,6 +68,7 @@ __all__ = [
     "describe",
     "literal",
     "lower",
+    "name",
     "outputs_of",
     "owned",
     "parameter_names",

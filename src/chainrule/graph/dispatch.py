@@ -56,8 +56,9 @@ class Traced:
 def call_ufunc(ufunc: np.ufunc, method: str, inputs: Any, options: dict[str, Any]) -> Any:
     """Apply what stands for a ufunc or one of its methods."""
     function: Any = ufunc if method == "__call__" else getattr(ufunc, method)
-    if method == "at" or any(x is not None for x in options.pop("out", None) or ()):
-        raise _written(_full_name(function), inputs, options)
+    outs = [x for x in options.pop("out", None) or () if x is not None]
+    if method == "at" or outs:
+        return _write(ufunc, method, inputs, options, outs)
     if function is ufunc:
         name = ufunc.__name__
         # a ufunc of SciPy's is known by its name, its own or that of NumPy's twin
@@ -135,6 +136,20 @@ def _refused(
         *facts,
         advice=f"It is traced as {name}({', '.join(_parameters(call))}).",
     )
+
+
+def _write(
+    ufunc: np.ufunc, method: str, inputs: Any, options: dict[str, Any], outs: list[Any]
+) -> Any:
+    """Apply a ufunc that writes to an array, if that is a value whose trace follows writes."""
+    target: Any = inputs[0] if method == "at" else outs[0]
+    if not isinstance(target, Traced) or not target.tracer.follows_writes:  # type: ignore[attr-defined]
+        function: Any = ufunc if method == "__call__" else getattr(ufunc, method)
+        raise _written(_full_name(function), inputs, options)
+    tracer = target.tracer  # type: ignore[attr-defined]
+    if method == "at":
+        return tracer.update_at(target, ufunc, *inputs[1:])
+    return tracer.replace(target, call_ufunc(ufunc, method, inputs, options))
 
 
 def _written(name: str, args: Any, options: dict[str, Any]) -> InPlaceError:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from chainrule.graph.form import Form
     from chainrule.graph.graph import Where
 
-__all__ = ["OPS", "REQUIRED", "Case", "Derivative", "Op"]
+__all__ = ["OPS", "REQUIRED", "Case", "Derivative", "Op", "Written"]
 
 OPS: dict[str, Op] = {}
 """Every op by name."""
@@ -81,6 +81,31 @@ class Case:
         self.attributes = attributes
 
 
+@dataclass(frozen=True)
+class Written:
+    """How a formula writes a call of an op; each part has a default that always holds.
+
+    Attributes
+    ----------
+    source
+        A NumPy expression with ``<operand>`` and ``<attribute>`` in it, ``<a> @ <b>``, or
+        ``(operands, attributes) → template``. If none: NumPy's function of that name, or else
+        ``ops.name(…)``.
+    latex
+        ``(operands, attributes) → template``, where it depends on them; if none, the op's own.
+    simpler
+        ``(operands, attributes) → value``: a call that reads better and is equal but for
+        rounding, or None.
+    folded
+        Whether a call on numbers is written as its result: 1 / 32 says more than 0.03125.
+    """
+
+    source: str | Callable[..., str] | None = None
+    latex: Callable[..., str] | None = None
+    simpler: Callable[..., Any] | None = None
+    folded: bool = True
+
+
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Op:
     """One word of the language.
@@ -124,6 +149,8 @@ class Op:
         Example calls.
     cost
         ``(operands, output, attributes) → floating-point operations``.
+    written
+        How a formula writes it (`Written`).
     """
 
     name: str
@@ -146,6 +173,7 @@ class Op:
     cases: tuple[Case, ...]
     cost: Callable[..., float]
     form: Form | None = None
+    written: Written = Written()
     differentiable: bool = True
 
     def __reduce__(self) -> Any:

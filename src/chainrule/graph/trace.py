@@ -10,14 +10,14 @@ an inner derivative are never confused with those of an outer one.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import optree
 
 from chainrule.errors import ChainruleError, InputTypeError, LeakError, OutputError
 from chainrule.graph.graph import REAL, Graph, Node, Origin, Spec, Where, describe
-from chainrule.graph.value import Value
+from chainrule.graph.value import Value, cannot_be_written
 from chainrule.graph.where import user_line
 
 if TYPE_CHECKING:
@@ -51,6 +51,9 @@ class Tracer:
         does not need them, and without a record their results are plain arrays, which index
         and mask as any others.
     """
+
+    follows_writes: ClassVar[bool] = False
+    """Whether writing to a value makes it another node; else it is an error."""
 
     def __init__(self, *, keep_flat: bool = False) -> None:
         self.level = next(_LEVELS)
@@ -142,6 +145,20 @@ class Tracer:
         """Return the number of a call."""
         y = op(*xs, **attributes)
         return y[()] if type(y) is np.ndarray and not y.shape else y
+
+    def write(self, value: Value, index: Any, x: Any) -> None:  # noqa: ARG002 - see below
+        """Refuse ``value[index] = x``; a trace that follows writes does something else."""
+        raise cannot_be_written(value)
+
+    def update(self, value: Value, call: Callable[..., Any], x: Any) -> Any:  # noqa: ARG002
+        """Leave ``value += x`` to Python, which makes a new value of it."""
+        return NotImplemented
+
+    def label(self, index: int, text: str) -> None:
+        """Call the result of an op by a name; an input keeps the one that it has."""
+        node = self.graph.nodes[index]
+        if node.op is not None:
+            self.graph.nodes[index] = node._replace(name=text)
 
     def close(self) -> None:
         """End the trace: its values can no longer be used."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from chainrule.graph.trace import Tracer
 
-__all__ = ["Value"]
+__all__ = ["Value", "cannot_be_written"]
 
 
 class Value(Traced):
@@ -214,14 +214,11 @@ class Value(Traced):
             )
         return NUMPY[operator.getitem](self, index)
 
-    def __setitem__(self, index: Any, x: Any) -> NoReturn:
-        raise InPlaceError(
-            "a traced value cannot be written to: the backward pass may need what was there.",
-            describe(self),
-        )
+    def __setitem__(self, index: Any, x: Any) -> None:
+        self.tracer.write(self, index, x)
 
     def __delitem__(self, index: Any) -> NoReturn:
-        self[index] = None
+        raise cannot_be_written(self)
 
     # ------------------------------------------------------------------ methods
 
@@ -241,11 +238,15 @@ class Value(Traced):
         """As `numpy.ndarray.astype`."""
         return NUMPY[np.astype](self, dtype)
 
-    def fill(self, *_: Any, **__: Any) -> NoReturn:
-        """Refuse: see `__setitem__`."""
-        self[...] = None
+    def fill(self, x: Any) -> None:
+        """As `numpy.ndarray.fill`, where the trace allows writing: see `__setitem__`."""
+        self[...] = x
 
-    sort = put = partition = resize = setfield = fill
+    def sort(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse to be written to."""
+        raise cannot_be_written(self)
+
+    put = partition = resize = setfield = sort
 
 
 def _operator(function: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -258,6 +259,26 @@ def _operator(function: Callable[..., Any]) -> tuple[Callable[..., Any], Callabl
         return NUMPY[function](other, self)
 
     return forward, reflected
+
+
+def _update(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the method for an operator that writes to its left side, as ``a += b`` does.
+
+    Where the trace forbids writing, Python makes a new value by the operator without it.
+    """
+
+    def update(self: Value, other: Any) -> Any:
+        return self.tracer.update(self, NUMPY[function], other)
+
+    return update
+
+
+def cannot_be_written(value: Value) -> InPlaceError:
+    """Return the error for a write to a value whose trace does not follow writes."""
+    return InPlaceError(
+        "a traced value cannot be written to: the backward pass may need what was there.",
+        describe(value),
+    )
 
 
 def _method(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -287,6 +308,8 @@ for _name, _function in {
     _forward, _reflected = _operator(_function)
     setattr(Value, f"__{_name}__", _forward)
     setattr(Value, f"__r{_name}__", _reflected)
+    if _name != "divmod":
+        setattr(Value, f"__i{_name}__", _update(_function))
 for _name, _function in {
     "lt": np.less,
     "le": np.less_equal,

@@ -1,4 +1,4 @@
-"""The entries of a run, the local derivatives between them, and the search for large routes."""
+"""The entries of a pass, the local derivatives between them, and the search for large routes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from chainrule.transform import pull_back
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from chainrule.inspect.opened import Walk
+    from chainrule.inspect.passes import Pass
 
 __all__ = ["Chain", "Entry", "Hop", "Partial"]
 
@@ -47,27 +45,18 @@ class Partial(NamedTuple):
 
 
 class Chain:
-    """The entries of a run and the local derivatives between them."""
+    """The entries of a pass and the local derivatives between them."""
 
-    def __init__(self, run: Walk, output: int) -> None:
-        self.run = run
-        self.output = output
-        self.names = run.names()
-        nodes = run.graph.nodes
-        one = nodes[output].dtype.type(1)
-        with np.errstate(all="ignore"):
-            self._adjoints = pull_back(run.graph, run.numbers, run.active, {output: one})
-        self._consumers: dict[int, list[tuple[int, int]]] = {}
-        for index in sorted(self._adjoints):
-            op = nodes[index].op
-            for k, i in enumerate(nodes[index].inputs):
-                if op is not None and not op.is_flat(k):
-                    self._consumers.setdefault(i, []).append((index, k))
+    def __init__(self, opened: Pass) -> None:
+        self.opened = opened
+        self.run = opened.walk
+        self.output = opened.output
+        self.names = opened.names.labels
         self._known: dict[Entry, list[Hop]] = {}
 
     def adjoint(self, entry: Entry) -> float:
         """Return the derivative of the output by an entry."""
-        found = self._adjoints.get(entry.node)
+        found = self.opened.adjoints.get(entry.node)
         return 0.0 if found is None else float(np.ravel(found)[entry.position])
 
     def number(self, entry: Entry) -> float:
@@ -94,7 +83,7 @@ class Chain:
         numbers, nodes = self.run.numbers, self.run.graph.nodes
         tangent = np.zeros(nodes[entry.node].shape, nodes[entry.node].dtype)
         tangent.flat[entry.position] = 1
-        for index, k in self._consumers.get(entry.node, ()):
+        for index, k in self.opened.consumers.get(entry.node, ()):
             node = nodes[index]
             if node.op is None:
                 continue
@@ -106,30 +95,18 @@ class Chain:
             for position in np.flatnonzero(slopes):
                 yield Hop(entry, k, Entry(index, int(position)), float(slopes[position]))
 
-    def batched(self, count: int, excluded: int) -> list[bool]:
-        """Return for each node whether its first axis counts the examples.
+    def through(self, start: Entry, example: int, axes: Sequence[int | None]) -> list[Partial]:
+        """Return the routes from an entry to where they first meet an example, if it is this.
 
-        It does where it has their number, and the node is computed from an array that has it
-        too and is not part of the argument to differentiate by.
+        ``axes`` holds, for each node, the axis along which examples lie in it.
         """
-        graph = self.run.graph
-        ours = {leaf.index for leaf in self.run.leaves if leaf.path[0] == excluded}
-        sources = [
-            i
-            for i in (*graph.inputs, *graph.constants)
-            if i not in ours and graph.nodes[i].shape[:1] == (count,)
-        ]
-        depends = graph.dependents(sources)
-        return [d and n.shape[:1] == (count,) for d, n in zip(depends, graph.nodes, strict=True)]
-
-    def through(self, start: Entry, example: int, batched: Sequence[bool]) -> list[Partial]:
-        """Return the routes from an entry to where they first meet an example, if it is this."""
         found, waiting = [], [Partial(1.0, (), start)]
         while waiting:
             part = waiting.pop()
-            if not batched[part.end.node]:
+            axis = axes[part.end.node]
+            if axis is None:
                 waiting += self._longer(part)
-            elif self.place(part.end)[0] == example:
+            elif self.place(part.end)[axis] == example:
                 found.append(part)
         return found
 
@@ -139,22 +116,31 @@ class Chain:
             for hop in self.hops(part.end)
         ]
 
-    def largest(self, parts: Sequence[Partial], limit: int) -> Iterator[Partial]:
-        """Yield the routes that these lead to, those with the most to come first."""
+    def largest(self, parts: Sequence[Partial], limit: int) -> tuple[list[Partial], bool]:
+        """Return the routes that these lead to, those with the most to come first.
+
+        Returns
+        -------
+        found
+            So many at most.
+        is_all
+            Whether there are no others.
+        """
         order = itertools.count()
         queue = [(-self._promise(part), next(order), part) for part in parts]
         heapq.heapify(queue)
-        found = 0
+        found: list[Partial] = []
         for _ in range(_PATIENCE * limit):
-            if not queue or found == limit:
-                return
+            if not queue or len(found) == limit:
+                break
             part = heapq.heappop(queue)[-1]
             if part.end.node == self.output:
-                found += 1
-                yield part
+                if self.adjoint(part.end) != 0:  # another entry than the one asked for
+                    found.append(part)
                 continue
             for longer in self._longer(part):
                 heapq.heappush(queue, (-self._promise(longer), next(order), longer))
+        return found, not queue
 
     def _promise(self, part: Partial) -> float:
         promise = abs(part.product * self.adjoint(part.end))

@@ -16,7 +16,8 @@ import optree
 from chainrule.errors import GradientError, InputTypeError, OutputError
 from chainrule.graph import describe
 from chainrule.inspect.kinks import distances, kink_between
-from chainrule.inspect.opened import Walk, walk
+from chainrule.inspect.suspects import drawing, sharing
+from chainrule.inspect.walking import Walk, walk
 from chainrule.transform import jvp, vjp
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def gradcheck(
     inputs
         The tuple of its arguments, or its one argument. Arrays of integers are constants.
     eps
-        The step of the central differences.
+        The step of the central differences at numbers up to 1; at larger ones it is so many
+        times the number.
     atol, rtol
         A derivative d passes beside a difference quotient q if |d - q| ≤ atol + rtol |q|.
     cast
@@ -116,8 +118,9 @@ def gradcheck(
 
     Notes
     -----
-    The quotient (f(x + εv) - f(x - εv)) / 2ε differs from the derivative by ε²/6 times the
-    third derivative, and by about 1e-16 |f| / ε from rounding (Nocedal and Wright, *Numerical
+    The step at a number x is h = ε max(1, |x|), so that it keeps its digits beside a large x.
+    The quotient (f(x + hv) - f(x - hv)) / 2h differs from the derivative by h²/6 times the
+    third derivative, and by about 1e-16 |f| / h from rounding (Nocedal and Wright, *Numerical
     Optimization*, 2006, section 8.1), which leaves about ten digits in float64 and none in
     float32.
 
@@ -136,7 +139,7 @@ def gradcheck(
     measure = _along_directions(target, eps, seed) if is_large else _each_entry(target, eps)
     found = list(measure)
     compared = [entry for entry in found if not entry.kink]
-    _require_agreement(compared, atol, rtol)
+    _require_agreement(compared, atol, rtol, sharing(target.names, target.xs))
     differences = [np.abs(e.derivatives - e.quotient) for e in compared]
     relative = [
         d / np.maximum(np.maximum(np.abs(e.derivatives), np.abs(e.quotient)), atol)
@@ -248,6 +251,7 @@ class _Target:
                 raise GradientError(
                     "the function returned different numbers for the same inputs, so "
                     "differences say nothing about its derivative.",
+                    *drawing(self.func),
                     advice="Make its random generator inside it, from a fixed seed.",
                 )
 
@@ -270,7 +274,8 @@ def _each_entry(target: _Target, eps: float) -> Iterator[_Compared]:
         for i, entry in enumerate(_entries(x)):
             direction = np.zeros(x.size)
             direction[i] = 1.0
-            quotient, kink = _quotient(target, k, direction.reshape(x.shape), eps)
+            step = eps * max(1.0, abs(float(x.flat[i])))
+            quotient, kink = _quotient(target, k, direction.reshape(x.shape), step)
             pushed = _push(target, k, direction.reshape(x.shape))
             pulled = np.array([np.ravel(row[k])[i] for row in rows])
             name = _at(target.names[k], entry)
@@ -278,13 +283,16 @@ def _each_entry(target: _Target, eps: float) -> Iterator[_Compared]:
 
 
 def _along_directions(target: _Target, eps: float, seed: int) -> Iterator[_Compared]:
-    """Compare random sums of outputs along random directions of ±1, for each input."""
+    """Compare random sums of outputs along random directions, for each input.
+
+    A direction has ±1 at numbers up to 1 and ± the number at larger ones, as steps are.
+    """
     rng = np.random.default_rng(seed)
     _, pull = vjp(target, *target.xs)
     for k, x in enumerate(target.xs):
         for _ in range(DIRECTIONS):
             for _ in range(DIRECTIONS):
-                direction = rng.choice([-1.0, 1.0], x.shape)
+                direction = rng.choice([-1.0, 1.0], x.shape) * np.maximum(1.0, np.abs(x))
                 quotient, kink = _quotient(target, k, direction, eps)
                 if not kink:
                     break
@@ -342,8 +350,10 @@ def _entries(x: Array) -> list[str]:
 # ------------------------------------------------------------------ the verdict
 
 
-def _require_agreement(compared: Sequence[_Compared], atol: float, rtol: float) -> None:
-    """Raise for the worst disagreement, if there is one."""
+def _require_agreement(
+    compared: Sequence[_Compared], atol: float, rtol: float, suspects: Sequence[str]
+) -> None:
+    """Raise for the worst disagreement, if there is one; with what is odd about the inputs."""
     worst, worst_mode = 0.0, ""
     facts: tuple[str, ...] = ()
     failed = total = 0
@@ -362,6 +372,7 @@ def _require_agreement(compared: Sequence[_Compared], atol: float, rtol: float) 
         raise GradientError(
             f"{worst_mode} differs from central differences in {failed} of {total} entries.",
             *facts,
+            *suspects,
             advice="If an op of yours is in it, look at its rule; a ratio of -1, 2 or 1/n says "
             "what it misses.\nIf the function jumps or bends here, check it elsewhere.",
         )

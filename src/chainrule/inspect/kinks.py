@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from chainrule.inspect.opened import Walk
+    from chainrule.inspect.walking import Walk
 
 __all__ = ["distances", "kink_between"]
 

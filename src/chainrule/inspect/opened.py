@@ -1,189 +1,179 @@
-"""One walk forward with everything kept: what a function computed, entry by entry, by name.
-
-A `Walk` holds the graph of one run on concrete arrays and the number of every node. The
-checks and the routes of this package read it. Nodes are called what the user's program calls
-them, as far as it can be seen: an input by its argument, a result by the variable that its
-line assigns, the output by the function, and anything else by its op.
-"""
+"""Opening a function or a network: one forward and one backward walk on concrete numbers."""
 
 from __future__ import annotations
 
-import ast
-import linecache
-from collections import Counter
-from dataclasses import dataclass
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import optree
 
-from chainrule import ops
-from chainrule.errors import InputTypeError
-from chainrule.graph import Graph, Tracer, Value, parameter_names
+from chainrule.errors import InPlaceError
+from chainrule.graph import Value
+from chainrule.inspect.noticing import Noticed, Rank
+from chainrule.inspect.outputs import start_of
+from chainrule.inspect.passes import Pass
+from chainrule.inspect.programs import program_of
+from chainrule.inspect.walking import walk
+from chainrule.transform import pull_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator
 
-    from chainrule.graph import Where
+    from chainrule.inspect.outputs import Start
+    from chainrule.inspect.programs import Program
+    from chainrule.inspect.walking import Walk
 
-__all__ = ["Leaf", "Walk", "walk"]
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """One array among the arguments: where it stands, and the node that it became.
-
-    Attributes
-    ----------
-    path
-        The position of the argument and then the keys within it.
-    name
-        The same as text: ``params['W1']``.
-    index
-        The node; None for what is not of a floating-point type and stays concrete.
-    """
-
-    path: tuple[Any, ...]
-    name: str
-    index: int | None
+__all__ = ["open"]
 
 
-@dataclass(frozen=True, eq=False)
-class Walk:
-    """One run of a function with everything kept.
-
-    Attributes
-    ----------
-    graph
-        What was computed.
-    numbers
-        The number of each node.
-    active
-        For each node, whether it depends on a differentiable argument.
-    leaves
-        The arrays among the arguments, in optree's order.
-    outputs
-        The leaves of the result: values of the trace, or what does not depend on it.
-    title
-        What the function calls itself.
-    """
-
-    graph: Graph
-    numbers: Sequence[Any]
-    active: Sequence[bool]
-    leaves: tuple[Leaf, ...]
-    outputs: tuple[Any, ...]
-    title: str
-
-    def results(self) -> list[Any]:
-        """Return the outputs as plain arrays."""
-        return [np.asarray(self.numbers[y.index] if type(y) is Value else y) for y in self.outputs]
-
-    def names(self) -> list[str]:
-        """Return what the user's program calls each node; a leaf by its key where that is enough.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> def loss(w, x):
-        ...     h = np.tanh(x @ w)
-        ...     return np.sum(h)
-        >>> walk(loss, (np.ones(2), np.ones((3, 2)))).names()[-2:]
-        ['h', 'loss']
-        """
-        nodes = self.graph.nodes
-        names = [node.op.name if node.op else "constant" for node in nodes]
-        inside = {i for node in nodes for i in node.inputs if nodes[i].where == node.where}
-        for index, node in enumerate(nodes):
-            if node.op is not None and index not in inside:
-                names[index] = _assigned(node.where, node.op.name) or names[index]
-        keys = Counter(leaf.path[-1] for leaf in self.leaves)
-        for leaf in self.leaves:
-            if leaf.index is not None:
-                key = leaf.path[-1]
-                is_short = len(leaf.path) > 1 and isinstance(key, str) and keys[key] == 1
-                names[leaf.index] = key if is_short else leaf.name
-        for y in self.outputs:
-            if type(y) is Value and nodes[y.index].op and len(self.outputs) == 1:
-                names[y.index] = self.title
-        return names
-
-
-def walk(f: Callable[..., Any], args: Sequence[Any], *, keep_flat: bool = False) -> Walk:
-    """Run a function once on concrete arrays and keep everything.
+def open(  # noqa: A001 - the field's own word: the pass is opened
+    f_or_model: Any, *inputs: Any, loss: Any = None, target: Any = None, output: Any = None
+) -> Pass:
+    """Walk forward and backward once, and keep everything for questions.
 
     Parameters
     ----------
-    f
-        A function of arrays, or containers of arrays, that returns such.
-    args
-        Its arguments. Arrays of a floating-point type are followed; the rest stays concrete.
-    keep_flat
-        Whether ops without a derivative (comparisons, rounding) are kept too.
+    f_or_model
+        A function of arrays or containers of arrays; an `nn.Module`; an `nn.DNN`. Nothing of
+        it is changed.
+    *inputs
+        What it is called with. Arrays of a floating-point type are differentiated by; others,
+        such as labels, are kept as they are. The parameters and buffers of a module or network
+        are differentiated by, too; of a module that a function calls, under its variable.
+    loss
+        A function of (output, target), or of the output alone if there is no target. A `DNN`
+        has its own, which is computed from its last Z; with ``loss=network.loss`` it is
+        computed from its last A.
+    target
+        What the loss compares with. It is not differentiated by.
+    output
+        What to differentiate, where the result is not one number: the index of an entry, as
+        ``3`` or ``(0, 3)``, after the key where the result is a container, as ``("scores", 0,
+        3)``; or the gradient at the result, as an array of its shape.
+
+    Returns
+    -------
+    Pass
+        With ``values``, ``gradients``, ``local``, ``needs``, ``paths`` and ``chain``.
+
+    Raises
+    ------
+    NotScalarError
+        If the result is not one number and ``output`` does not say which.
+
+    Notes
+    -----
+    Gradients are derivatives of the result, such as the mean loss. (The ``Z`` and ``A`` of
+    `DNN.compute_gradients` in columns are m times that.) Random layers draw from a fixed key,
+    so that two passes over equal numbers are equal; buffers keep their numbers.
+
+    Values are called, in this order: as `chainrule.name` said; by argument, by the key of a
+    container of arguments, by the path of a parameter, of a module for its output, by the key
+    of a DNN's cache; by the key of a dictionary of the program; by a variable of it, in the
+    function itself or in one that it calls. All names of a value lead to it. The second value
+    of a name is ``h_2``, the next ``h_3``. What has no name is called by its op and a number,
+    ``exp_1``, and everything by the number of its node, ``%7``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import chainrule
+    >>> def loss(W, x):
+    ...     h = np.tanh(W @ x)
+    ...     return np.sum(h * h)
+    >>> opened = chainrule.open(loss, np.eye(2), np.array([0.5, -1.0]))
+    >>> opened.values["h"]
+    array([ 0.46211716, -0.76159416])
+    >>> opened.gradients["h"]
+    array([ 0.92423431, -1.52318831])
+    >>> opened.local["h", "x"].matrix()
+    array([[0.78644773, 0.        ],
+           [0.        , 0.41997434]])
     """
-    tracer = Tracer(keep_flat=keep_flat)
-    tree: Any = tuple(args)
-    paths, arrays, structure = optree.tree_flatten_with_path(tree)
-    names = parameter_names(f, len(args))
-    leaves: list[Leaf] = []
-    inside: list[Any] = []
-    for path, x in zip(paths, arrays, strict=True):
-        name = _leaf_name(names, path)
-        if _is_floating(x):
-            value = tracer.input(np.array(x)[()], name)
-            leaves.append(Leaf(path, name, value.index))
-            inside.append(value)
-        else:
-            leaves.append(Leaf(path, name, None))
-            inside.append(x)
+    program = program_of(f_or_model, inputs, loss, target)
+    with np.errstate(all="ignore"):
+        walked, result = _walked(program)
+        start = start_of(result, output, walked.leaves)
+        adjoints = pull_back(walked.graph, walked.numbers, walked.active, dict(start.cotangents))
+    told = [
+        Noticed(value.index, name, rank)
+        for value, name, rank in map(_outermost, program.told)
+        if value.tracer.graph is walked.graph
+    ]
+    told += [*_of_result(result), *_of_concrete(walked), *_of_start(walked, start)]
+    walked = dataclasses.replace(walked, title=program.title, noticed=(*told, *walked.noticed))
+    return Pass(walked, start, adjoints, program)
+
+
+def _walked(program: Program) -> tuple[Walk, Any]:
+    """Walk forward; return the walk and the result, whose leaves are values of it.
+
+    A function that writes to its arrays runs a second time, and its writes are followed.
+    """
+    results: list[Any] = []
+
+    def run(*args: Any) -> Any:
+        results.append(program.run(*args))
+        return results[-1]
+
     try:
-        y = f(*optree.tree_unflatten(structure, inside))
-    finally:
-        tracer.close()
-    title = getattr(f, "__name__", "f")
-    return Walk(
-        graph=tracer.graph,
-        numbers=tracer.numbers,
-        active=tracer.active,
-        leaves=tuple(leaves),
-        outputs=tuple(optree.tree_leaves(y)),
-        title="f" if title == "<lambda>" else title,
-    )
+        walked = walk(run, program.args, names=program.names, held=program.held)
+    except InPlaceError:
+        program.told.clear()
+        walked = walk(run, program.args, names=program.names, held=program.held, in_place=True)
+    return walked, results[-1]
 
 
-def _is_floating(x: Any) -> bool:
-    if type(x) is Value:
-        raise InputTypeError(
-            f"this walk needs numbers, got a value that is being traced: {x!r}.",
-            advice="Call it outside of grad, vmap and trace.",
-        )
-    return isinstance(x, float) or (hasattr(x, "dtype") and np.issubdtype(x.dtype, np.floating))
+def _outermost(told: tuple[Value, str, int]) -> tuple[Value, str, int]:
+    value, name, rank = told
+    while type(value.number) is Value:
+        value = value.number
+    return value, name, rank
 
 
-def _leaf_name(names: Sequence[str], path: tuple[Any, ...]) -> str:
-    """Return ``params['W1']`` for the leaf W1 of the argument params."""
-    argument = names[path[0]] or f"argument {path[0]}"
-    return argument + "".join(f"[{key!r}]" for key in path[1:])
+def _of_result(y: Any, name: str = "") -> Iterator[Noticed]:
+    """Iterate over the names that the keys of a result give."""
+    if isinstance(y, dict):
+        for key, part in y.items():
+            yield from _of_result(part, str(key))
+    elif isinstance(y, tuple | list):
+        for part in y:
+            yield from _of_result(part)
+    elif type(y) is Value and name:
+        yield Noticed(y.index, name, Rank.KEY)
 
 
-def _assigned(where: Where, op: str) -> str:
-    """Return the variable that a line assigns the result of an op to, if it is plain to see."""
-    line = linecache.getline(where.file, where.line).strip()
-    try:
-        statement = ast.parse(line).body[0]
-    except (SyntaxError, IndexError):
-        return ""
-    if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
-        return ""
-    target, called = statement.targets[0], statement.value
-    if isinstance(called, ast.Call) and not _is_ours(called.func, op):
-        return ""  # a function of the user's: its result is computed on its own lines
-    return ast.unparse(target) if isinstance(target, ast.Name | ast.Subscript) else ""
+def _of_start(walked: Walk, start: Start) -> Iterator[Noticed]:
+    """Iterate over what the value that is differentiated can be called in any pass."""
+    if walked.graph.nodes[start.node].op is not None:
+        if not walked.graph.nodes[start.node].shape:
+            yield Noticed(start.node, "loss", Rank.ROLE)
+        yield Noticed(start.node, "output", Rank.ROLE)
 
 
-def _is_ours(function: ast.expr, op: str) -> bool:
-    """Return whether a function that a line calls is NumPy's or an op, and no user's."""
-    if isinstance(function, ast.Name):
-        return function.id == op
-    name = function.attr if isinstance(function, ast.Attribute) else ""
-    return any(hasattr(library, name) for library in (np, np.ndarray, ops))
+def _of_concrete(walked: Walk) -> Iterator[Noticed]:
+    """Iterate over the constants that are arguments, such as labels, as they are or one-hot."""
+    for leaf in walked.leaves:
+        if leaf.index is None and np.size(leaf.concrete) > 1:
+            alike = [
+                index
+                for index, x in walked.graph.constants.items()
+                if np.array_equal(np.ravel(x), np.ravel(leaf.concrete))
+            ]
+            if not alike:
+                labels = np.asarray(leaf.concrete)
+                alike = [i for i, x in walked.graph.constants.items() if _is_one_hot(x, labels)]
+            for index in alike:
+                yield Noticed(index, leaf.key or leaf.name, Rank.PATH)
+
+
+def _is_one_hot(x: Any, labels: Any) -> bool:
+    """Return whether an array has a row or a column for each label, which is 1 at its place."""
+    x = np.asarray(x)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or x.ndim != 2:
+        return False
+    for rows in (x, x.T):
+        classes = np.arange(rows.shape[1])
+        if len(classes) > 1 and np.array_equal(rows, labels[:, None] == classes):
+            return True
+    return False

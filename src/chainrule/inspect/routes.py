@@ -1,4 +1,4 @@
-"""The chain rule that produced one entry of a gradient, route by route, with its numbers.
+"""The chain rule behind one entry of a gradient, route by route, with its numbers.
 
 An entry of an array reaches the output of a function over many routes through the entries of
 what is computed between. Each route contributes the product of the local derivatives along it,
@@ -17,18 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.errors import AxisError, InputTypeError, NotScalarError, StructureError
-from chainrule.graph import Value, describe
+from chainrule.errors import AxisError, NotScalarError
+from chainrule.inspect.axes import axes_of_examples, examples_beside
 from chainrule.inspect.chain import Chain, Entry, Hop, Partial
-from chainrule.inspect.opened import Leaf, Walk, walk
+from chainrule.inspect.sizes import total
 from chainrule.inspect.wording import reason, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from chainrule.graph import Where
+    from chainrule.inspect.passes import Pass
 
-__all__ = ["Route", "Routes", "Step", "routes"]
+__all__ = ["Route", "Routes", "Step", "entry_routes"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Route:
     contribution: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Routes:
     """The terms of one entry of a gradient; printed, they are a derivation with numbers.
 
@@ -88,6 +89,8 @@ class Routes:
         The entry of the gradient, by the reverse walk.
     example, examples
         The example that the routes go through and how many there are; None for all.
+    is_all
+        Whether ``terms`` are all routes without a factor of 0.
     """
 
     name: str
@@ -98,114 +101,71 @@ class Routes:
     gradient: float
     example: int | None = None
     examples: int | None = None
+    is_all: bool = True
+
+    def __repr__(self) -> str:
+        return table(self)
 
     def __str__(self) -> str:
         return table(self)
 
 
-def routes(
-    f: Callable[..., Any],
-    *args: Any,
-    wrt: int = 0,
-    key: Any = None,
-    index: int | tuple[int, ...] = (),
-    example: int | None = None,
-    limit: int = 10,
-) -> Routes:
-    """Return the chain rule behind one entry of the gradient of f, term by term.
+def entry_routes(opened: Pass, start: Entry, example: int | None, limit: int) -> Routes:
+    """Return the chain rule behind one entry of a gradient, term by term.
 
     Parameters
     ----------
-    f
-        A function of arrays, or containers of arrays, that returns one number.
-    *args
-        Where to differentiate.
-    wrt
-        The position of the argument to differentiate by.
-    key
-        Its leaf, where that argument is a container: a key, or the tuple of keys of a nested
-        one.
-    index
-        The entry of that array.
+    opened
+        A pass that started from one number.
+    start
+        The entry.
     example
-        Follow only the routes through this example, where examples lie along the first axis
-        of the last argument, as in ``loss(parameters, X, y)``. The parts of all examples add
-        up to the gradient, as far as it comes from examples.
+        Follow only the routes through this example. The parts of all examples add up to the
+        gradient, as far as it comes from examples.
     limit
         The number of routes to write out; an entry of an early layer has very many.
-
-    Returns
-    -------
-    Routes
-        The largest terms, the sum of the rest, and the gradient's entry; ``str`` is a table.
-
-    Raises
-    ------
-    NotScalarError
-        If f returns an array with axes.
-    StructureError
-        If there is no such argument or leaf, or the last argument has no examples.
-    AxisError
-        If there is no such entry or example.
 
     Notes
     -----
     ∂f/∂x = Σ over routes x → v₁ → … → f of ∂v₁/∂x · ∂v₂/∂v₁ · … · ∂f/∂vₙ.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> def area(side):
-    ...     square = side * side
-    ...     return np.sum(square)
-    >>> found = routes(area, np.array([3.0, 5.0]), index=1)
-    >>> [route.contribution for route in found.terms], found.gradient
-    ([5.0, 5.0], 10.0)
-    >>> print(found)
-    ∂area/∂side[1], where side[1] = 5
-    <BLANKLINE>
-      ∂square[1]/∂side[1]  =  5  slope of multiply at (5, 5)  ...:2
-      ∂area/∂square[1]     =  1  sum is linear                ...:3
-      product              =  5
-    <BLANKLINE>
-      and 1 more route:
-       5    side[1] → area
-    <BLANKLINE>
-      sum of the routes    = 10
-      backward pass        = 10
     """
-    if not 0 <= wrt < len(args):
-        raise StructureError(f"wrt={wrt} for a call with {len(args)} arguments.")
-    run = walk(f, args)
-    output = _scalar(run)
-    leaf = _leaf(run, wrt, key)
-    start = Entry(leaf.index or 0, _position(run.numbers[leaf.index or 0], index, leaf.name))
-    chain = Chain(run, output)
+    if opened.start.entry is None:
+        raise NotScalarError(
+            f"an entry of a gradient has routes to one number, and {opened.head} is a sum.",
+            advice="Open it at one entry, as in output=(0, 2), or ask for paths('Z2[0, 2]', …).",
+        )
+    chain = Chain(opened)
     gradient = chain.adjoint(start)
     frontier = [Partial(1.0, (), start)]
     count = None
     if example is not None:
-        count = _example_count(args, wrt, example)
-        frontier = chain.through(start, example, chain.batched(count, leaf.path[0]))
-    total = math.fsum(part.product * chain.adjoint(part.end) for part in frontier)
-    terms = [_route(chain, part) for part in chain.largest(frontier, limit)]
+        count = examples_beside(opened, start.node)
+        if not 0 <= example < count:
+            raise AxisError(f"example {example} of {count}.")
+        frontier = chain.through(start, example, axes_of_examples(opened, start.node))
+    whole = total(part.product * chain.adjoint(part.end) for part in frontier)
+    found, is_all = chain.largest(frontier, limit)
+    terms = [_route(chain, part) for part in found]
     terms.sort(key=lambda term: -abs(term.contribution))
     return Routes(
-        name=f"∂{chain.names[output]}/∂{chain.label(start)}",
+        name=f"∂{opened.head}/∂{chain.label(start)}",
         number=chain.number(start),
         terms=tuple(terms),
-        rest=_rest(total, terms, run.graph.nodes[output].dtype),
-        total=total,
+        rest=_rest(whole, terms, opened.graph.nodes[start.node].dtype, is_all),
+        total=whole,
         gradient=gradient,
         example=example,
         examples=count,
+        is_all=is_all,
     )
 
 
-def _rest(total: float, terms: Sequence[Route], dtype: Any) -> float:
+def _rest(whole: float, terms: Sequence[Route], dtype: Any, is_all: bool) -> float:
     """Return what is left of the sum, 0 where only rounding is."""
-    rest = math.fsum([total, *[-term.contribution for term in terms]])
-    scale = max([abs(total), *[abs(term.contribution) for term in terms]])
+    rest = total([whole, *[-term.contribution for term in terms]])
+    if is_all and not math.isfinite(rest):
+        return 0.0
+    scale = max([abs(whole), *[abs(term.contribution) for term in terms]])
     return 0.0 if abs(rest) <= 64 * np.finfo(dtype).eps * scale else rest
 
 
@@ -231,70 +191,3 @@ def _step(chain: Chain, hop: Hop) -> Step:
         ),
         where=node.where,
     )
-
-
-# ------------------------------------------------------------------ what was asked for
-
-
-def _scalar(run: Walk) -> int:
-    """Return the node of the output, which has to be one number."""
-    y = run.outputs[0] if len(run.outputs) == 1 else run.outputs
-    if isinstance(y, tuple) or np.shape(y):
-        raise NotScalarError(
-            f"routes needs a function that returns one number, got {describe(y)}.",
-            advice="Return np.sum(y), or the entry that you want to know about.",
-        )
-    if type(y) is not Value:
-        raise NotScalarError(
-            f"the function returned {describe(y)}, which depends on none of its arguments.",
-        )
-    return y.index
-
-
-def _leaf(run: Walk, wrt: int, key: Any) -> Leaf:
-    """Return the leaf of an argument that a key names."""
-    keys = () if key is None else key if isinstance(key, tuple) else (key,)
-    mine = [leaf for leaf in run.leaves if leaf.path[0] == wrt]
-    found = [leaf for leaf in mine if leaf.path[1:] == keys]
-    if not found:
-        choices = ", ".join(repr(leaf.path[1:]) for leaf in mine)
-        raise StructureError(
-            f"argument {wrt} has no leaf {keys!r}.",
-            f"it has {choices or 'none'}",
-            advice="Say which with key=…, as in key='W1'.",
-        )
-    if found[0].index is None:
-        raise InputTypeError(
-            f"{found[0].name} has no derivative: it is not of a floating-point type.",
-        )
-    return found[0]
-
-
-def _position(x: Any, index: int | tuple[int, ...], name: str) -> int:
-    """Return where an entry stands in the flattened array."""
-    place = index if isinstance(index, tuple) else (index,)
-    shape = np.shape(x)
-    fits = len(place) == len(shape) and all(
-        -length <= i < length for i, length in zip(place, shape, strict=True)
-    )
-    if not fits:
-        raise AxisError(
-            f"{name} has no entry {list(place)}: it is {describe(x)}.",
-            advice="Give one position for each axis: index=(4, 2).",
-        )
-    front = tuple(i % length for i, length in zip(place, shape, strict=True))
-    return int(np.ravel_multi_index(front, shape)) if shape else 0
-
-
-def _example_count(args: Sequence[Any], wrt: int, example: int) -> int:
-    """Return how many examples the last argument has."""
-    shape = np.shape(args[-1]) if len(args) - 1 != wrt else ()
-    if not shape:
-        raise StructureError(
-            "routes through one example need a last argument with examples along its first axis, "
-            f"got {describe(args[-1])}{' itself' if len(args) - 1 == wrt else ''}.",
-            advice="Let the data be arguments of the function: routes(loss, parameters, X, y, …).",
-        )
-    if not 0 <= example < shape[0]:
-        raise AxisError(f"example {example} of {shape[0]}.")
-    return int(shape[0])

@@ -5,20 +5,22 @@ The words follow from the kind of the op's derivative; nothing here knows an op 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.inspect.printing import WIDTH, columns, fraction, number, short
 from chainrule.ops import Bilinear, Linear, Partials, Rule, Rules, sum_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from chainrule.graph import Node
-    from chainrule.inspect.opened import Walk
+    from chainrule.graph import Node, Op
     from chainrule.inspect.routes import Route, Routes
+    from chainrule.inspect.walking import Walk
 
-__all__ = ["reason", "table"]
+__all__ = ["reason", "rule", "table"]
 
 
 def reason(
@@ -55,6 +57,22 @@ def reason(
         return f"{op.name} is linear"
     note = derivative.note if isinstance(derivative, Rules) else ""
     return note or f"the rule of {op.name}"
+
+
+def rule(op: Op, k: int) -> str:
+    """Return in words how the gradient at the output of an op becomes that of its operand k."""
+    derivative = op.derivative
+    if isinstance(derivative, Partials):
+        slope = derivative.slopes[k]
+        if isinstance(slope, Rule):
+            return "acts on each element alone: times its slope"
+        return f"acts on each element alone, with slope {slope:g}"
+    if isinstance(derivative, Bilinear):
+        return "product rule: times the other factor"
+    if isinstance(derivative, Linear):
+        return "linear: its transpose"
+    note = derivative.note if isinstance(derivative, Rules) else ""
+    return note or f"{derivative.kind}: as it was declared"
 
 
 def _other_factor(
@@ -95,64 +113,96 @@ def table(found: Routes) -> str:
     if found.example is not None:
         through = f" through example {found.example} of {found.examples}"
     entry = found.name.split("/∂", 1)[1]
-    lines = [f"{found.name}{through}, where {entry} = {_number(found.number)}", ""]
-    lines += _in_full(found.terms[0]) if found.terms else ["  no route leads to the output"]
+    lines = [f"{found.name}{through}, where {entry} = {number(found.number)}", ""]
+    lines += _in_full(found.terms[0]) if found.terms else [f"  {_none_told(found)}"]
     if len(found.terms) > 1:
         more = len(found.terms) - 1
         lines += ["", f"  and {more} more route{'s' if more > 1 else ''}:"]
-        lines += _columns([_in_short(term) for term in found.terms[1:]])
+        lines += columns([_in_short(term) for term in found.terms[1:]])
     if found.rest:
-        lines += [f"  all other routes together = {_number(found.rest)}"]
+        lines += [f"  all other routes together = {number(found.rest)}"]
     whole = "backward pass" if found.example is None else f"all {found.examples} examples"
-    lines += ["", f"  {'sum of the routes':<20} = {_number(found.total)}"]
-    lines += [f"  {whole:<20} = {_number(found.gradient)}"]
+    lines += ["", f"  {'sum of the routes':<20} = {number(found.total)}"]
+    lines += [f"  {whole:<20} = {number(found.gradient)}"]
     return "\n".join(lines)
 
 
+def _none_told(found: Routes) -> str:
+    """Return why no route is told."""
+    if not found.is_all:
+        return "more routes than can be followed; none is written out"
+    entry, head = found.name.split("/∂", 1)[1], found.name.split("/∂", 1)[0].removeprefix("∂")
+    return f"every route from {entry} to {head} has a factor of 0: why(…, '{entry}') tells which"
+
+
 def _in_full(term: Route) -> list[str]:
-    """Return a line for each step, in columns, and one for the product."""
-    rows = [
-        (
-            f"∂{step.result}/∂{step.source}",
-            f"= {step.derivative: .4g}{_fraction(step.derivative)}",
-            step.why,
-            str(step.where),
-        )
-        for step in term.steps
-    ]
-    rows.append(("product", f"= {term.contribution: .4g}", "", ""))
-    return _columns(rows)
+    """Return a line for each step, in columns, and one for the product; long names shortened."""
+    lines: list[str] = []
+    longest = max((len(str(step.where)) for step in term.steps), default=0)
+    room = WIDTH + max(0, longest - _WHERE)  # a long name of a file is nobody's to shorten
+    for length, words in ((WIDTH, WIDTH), (24, 34), (16, 34), (10, 34), (10, 18)):
+        rows = [
+            (
+                f"∂{_fitted(step.result, length)}/∂{_fitted(step.source, length)}",
+                f"= {step.derivative: .4g}{fraction(step.derivative)}",
+                short(step.why, words),
+                str(step.where),
+            )
+            for step in term.steps
+        ]
+        rows.append(("product", f"= {term.contribution: .4g}", "", ""))
+        lines = columns(rows)
+        if max(map(len, lines)) <= room:
+            break
+    return lines
+
+
+def _fitted(label: str, length: int) -> str:
+    """Return ``encoder_w…[1, 2]`` for the entry of a value with a long name."""
+    name, bracket, place = label.partition("[")
+    return short(name, length) + bracket + place
 
 
 def _in_short(term: Route) -> tuple[str, ...]:
     """Return a route in one row; a step that only passes on (its factor is 1) is left out."""
-    path, factors = [term.steps[0].source], []
+    path: list[str] = [term.steps[0].source]
+    factors: list[float] = []
     for step in term.steps:
         if step.derivative == 1 and len(path) > 1:
             path[-1] = step.result
         else:
             path.append(step.result)
-            factors.append(_number(step.derivative))
-    product = f"= {' × '.join(factors)}" if len(factors) > 1 else ""
-    return f"{term.contribution: .4g}", product, " → ".join(path)
+            factors.append(step.derivative)
+    product = f"= {_product(factors)}" if len(factors) > 1 else ""
+    if len(path) > _SHOWN:
+        path[2 : len(path) - 3] = ["…"]
+    route = " → ".join(path)
+    if len(route) > _ROOM:
+        ends = [_fitted(entry, 10) for entry in (*path[:2], path[-1])]
+        route = " → ".join([*ends[:2], "…", ends[2]] if len(path) > 2 else [ends[0], ends[2]])
+    return f"{term.contribution: .4g}", product, route
 
 
-def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  "
-        + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+def _product(factors: Sequence[float]) -> str:
+    """Return factors as a product: of many, those that are farthest from 1."""
+    far = sorted(range(len(factors)), key=lambda k: -_distance(factors[k]))
+    kept = {*far[:_FACTORS]} if len(factors) > _FACTORS + 1 else {*far}
+    words: list[str] = []
+    for k, factor in enumerate(factors):
+        if k in kept:
+            words.append(number(factor))
+        elif words[-1:] != ["…"]:
+            words.append("…")
+    return " × ".join(words)
 
 
-def _number(x: float) -> str:
-    return f"{x:.4g}"
+def _distance(factor: float) -> float:
+    """Return how far a factor is from 1, in powers of e."""
+    return abs(math.log(abs(factor))) if factor and math.isfinite(factor) else math.inf
 
 
-def _fraction(x: float) -> str:
-    """Return `` (1/32)`` beside 0.03125."""
-    if x == 0 or not np.isfinite(x):
-        return ""
-    whole = round(1 / x)
-    return f" (1/{whole})" if abs(whole) > 1 and abs(1 / x - whole) <= 1e-9 * abs(whole) else ""
+_SHOWN, _FACTORS, _ROOM = 6, 3, 48
+"""The most entries, factors and signs of a route that is told in one line."""
+
+_WHERE = 24
+"""The signs that a line of the program may have on a page."""

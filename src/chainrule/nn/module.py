@@ -124,8 +124,10 @@ class Module(Parts):
         traced = current is None and any(_has_values(x) for x in inputs)
         if traced or (current is not None and not current.remembers):
             if self.writes_backward:
-                return call_written(self, inputs, options)
-            return self.forward(*inputs, **options)
+                y = call_written(self, inputs, options)
+            else:
+                y = self.forward(*inputs, **options)
+            return y if current is None else current.called(self, y)
         inputs = tuple(kept(x) for x in inputs)
         self.last_input = inputs
         y, pull = self._apply(inputs, options)

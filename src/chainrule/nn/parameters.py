@@ -18,7 +18,9 @@ from chainrule.graph import describe
 from chainrule.nn.given import numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    Watch = Callable[[Any, Any], None]
 
 __all__ = [
     "Buffer",
@@ -198,9 +200,14 @@ class Recording:
     remembers
         Whether modules inside remember what their ``backward`` needs, because the backward
         pass that calls them was written by a user.
+    watch
+        Called with a module and its output for each call of one, if it is not None.
     """
 
-    def __init__(self, values: Mapping[int, Any], key: Any, remembers: bool) -> None:
+    def __init__(
+        self, values: Mapping[int, Any], key: Any, remembers: bool, watch: Watch | None = None
+    ) -> None:
+        self.watch = watch
         self.values = values
         self.buffers: dict[int, Any] = {}
         self.key = None if key is None else np.atleast_1d(key)
@@ -211,6 +218,12 @@ class Recording:
         """Return what stands for a parameter or buffer now."""
         key = id(parameter)
         return self.buffers[key] if key in self.buffers else self.values.get(key, parameter.data)
+
+    def called(self, module: Any, y: Any) -> Any:
+        """Let who watches know of a call of a module, and return its output."""
+        if self.watch is not None:
+            self.watch(module, y)
+        return y
 
     def next_key(self) -> Any:
         """Return the key of the next random layer: the common one and the layer's number."""
@@ -234,7 +247,11 @@ def number_of(parameter: Parameter) -> Any:
 
 @contextmanager
 def standing_in(
-    values: Mapping[int, Any], key: Any = None, *, remembers: bool = False
+    values: Mapping[int, Any],
+    key: Any = None,
+    *,
+    remembers: bool = False,
+    watch: Watch | None = None,
 ) -> Iterator[Recording]:
     """Let values stand for parameters and buffers inside.
 
@@ -245,7 +262,8 @@ def standing_in(
         values = {**outer.values, **outer.buffers, **values}
         if key is None and outer.key is not None:
             key = outer.next_key()
-    current = Recording(values, key, remembers)
+        watch = watch or outer.watch
+    current = Recording(values, key, remembers, watch)
     token = _RECORDING.set(current)
     try:
         yield current

@@ -50,7 +50,7 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean", weights: Any =
     np.float64(2.0)
     """
     x, t = beside("mse_loss", input, target)
-    return reduced((x - t) * (x - t), reduction, weights)
+    return reduced(np.square(x - t), reduction, weights)
 
 
 def l1_loss(input: Any, target: Any, *, reduction: str = "mean", weights: Any = None) -> Any:  # noqa: A002 - PyTorch's name

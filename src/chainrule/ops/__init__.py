@@ -14,6 +14,7 @@ from chainrule.ops.arithmetic import *  # noqa: F403
 from chainrule.ops.arranging import *  # noqa: F403
 from chainrule.ops.comparisons import *  # noqa: F403
 from chainrule.ops.declare import *  # noqa: F403
+from chainrule.ops.diagonals import *  # noqa: F403
 from chainrule.ops.indexing import *  # noqa: F403
 from chainrule.ops.joining import *  # noqa: F403
 from chainrule.ops.kinds import *  # noqa: F403

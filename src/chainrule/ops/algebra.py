@@ -56,6 +56,7 @@ def _solve_shape(a, b):
     dtype=floating,
     batch=aligned(2),
     latex="<a>^{-1} <b>",
+    written="np.linalg.solve(<a>, <b>)",
     onnx=None,
     cases=[Case(_well_posed, (3, 2)), Case(lambda r: _well_posed(r, 2), (3, 2))],
 )

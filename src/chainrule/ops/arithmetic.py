@@ -6,8 +6,17 @@ import math
 
 import numpy as np
 
-from chainrule.graph import Case
+from chainrule.graph import Case, Written
 from chainrule.ops.declare import called_by, elementwise
+from chainrule.ops.readable import (
+    as_difference,
+    as_product,
+    as_quotient,
+    as_reversed_difference,
+    as_root_undone,
+    as_softmax,
+    as_sum,
+)
 from chainrule.ops.rewriting import made_by, other_unless_one, same_unless_one
 
 _POSITIVE = (0.3, 2.0)
@@ -15,13 +24,27 @@ _LN2 = math.log(2.0)
 _LN10 = math.log(10.0)
 
 
-@elementwise(1, 1, latex="<a> + <b>", onnx="Add", numpy=np.add)
+@elementwise(
+    1,
+    1,
+    latex="<a> + <b>",
+    written=Written("<a> + <b>", simpler=as_sum),
+    onnx="Add",
+    numpy=np.add,
+)
 def add(a, b):
     """Sum, element by element."""
     return np.add(a, b)
 
 
-@elementwise(1, -1, latex="<a> - <b>", onnx="Sub", numpy=np.subtract)
+@elementwise(
+    1,
+    -1,
+    latex="<a> - <b>",
+    written=Written("<a> - <b>", simpler=as_difference),
+    onnx="Sub",
+    numpy=np.subtract,
+)
 def subtract(a, b):
     """Difference, element by element."""
     return np.subtract(a, b)
@@ -31,6 +54,11 @@ def subtract(a, b):
     lambda b: b,
     lambda a: a,
     latex=r"<a> \cdot <b>",
+    written=Written(
+        "<a> * <b>",
+        latex=lambda a, b: r"<a> \odot <b>" if a.ndim and b.ndim else r"<a> \, <b>",
+        simpler=as_product,
+    ),
     onnx="Mul",
     numpy=np.multiply,
     rewrite=other_unless_one,
@@ -44,6 +72,7 @@ def multiply(a, b):
     lambda b: 1 / b,
     lambda b, y: -y / b,
     latex=r"\frac{<a>}{<b>}",
+    written=Written("<a> / <b>", simpler=as_quotient, folded=False),
     onnx="Div",
     numpy=np.true_divide,
     domain=(0.5, 2.0),
@@ -70,6 +99,7 @@ def _floor_divide_in_onnx(e, a, b):
     1,
     lambda a, b: -np.floor_divide(a, b),
     latex=r"<a> \bmod <b>",
+    written="<a> % <b>",
     onnx=_remainder_in_onnx,
     numpy=(np.remainder, np.mod),
     domain=((-3.0, 3.0), (0.6, 1.4)),
@@ -97,6 +127,7 @@ def fmod(a, b):
 @elementwise(
     why="a step function is flat but at its steps",
     latex=r"\left\lfloor \frac{<a>}{<b>} \right\rfloor",
+    written="<a> // <b>",
     onnx=_floor_divide_in_onnx,
     numpy=np.floor_divide,
     domain=(0.6, 1.9),
@@ -110,6 +141,7 @@ def floor_divide(a, b):
 @elementwise(
     -1,
     latex="-<x>",
+    written=Written("-<x>", simpler=as_reversed_difference),
     onnx="Neg",
     numpy=np.negative,
     rewrite=lambda x: (made_by(x, "negative") or [None])[0],
@@ -119,7 +151,14 @@ def negative(x):
     return np.negative(x)
 
 
-@elementwise(1, latex="<x>", onnx="Identity", numpy=(np.positive, np.copy), rewrite=lambda x: x)
+@elementwise(
+    1,
+    latex="<x>",
+    written="<x>",
+    onnx="Identity",
+    numpy=(np.positive, np.copy),
+    rewrite=lambda x: x,
+)
 def positive(x):
     """The number itself."""
     return np.positive(x)
@@ -137,7 +176,13 @@ def reciprocal(x):
     return np.reciprocal(x)
 
 
-@elementwise(lambda x: 2 * x, latex="<x>^2", onnx=lambda e, x: e.Mul(x, x), numpy=np.square)
+@elementwise(
+    lambda x: 2 * x,
+    latex="<x>^2",
+    written=Written("<x> ** 2", simpler=as_root_undone),
+    onnx=lambda e, x: e.Mul(x, x),
+    numpy=np.square,
+)
 def square(x):
     """The second power."""
     return np.square(x)
@@ -176,6 +221,7 @@ def _slope_of_exponent(a, b, y):
     _slope_of_base,
     _slope_of_exponent,
     latex="{<a>}^{<b>}",
+    written="<a> ** <b>",
     onnx="Pow",
     numpy=(np.power, np.pow),
     domain=((0.5, 2.0), (-2.0, 2.0)),
@@ -192,7 +238,13 @@ def float_power(a, b):
     return power(a * np.float64(1), b)
 
 
-@elementwise(lambda y: y, latex="e^{<x>}", onnx="Exp", numpy=np.exp)
+@elementwise(
+    lambda y: y,
+    latex="e^{<x>}",
+    written=Written(simpler=as_softmax),
+    onnx="Exp",
+    numpy=np.exp,
+)
 def exp(x):
     """The exponential."""
     return np.exp(x)

@@ -31,6 +31,7 @@ def _padded(x, width):
         covers=False,
     ),
     latex=r"\mathrm{pad}(<x>)",
+    written="np.pad(<x>, <width>)",
     onnx=lambda e, x, width: e.Pad(x, e.integers([b for b, _ in width] + [a for _, a in width])),
     cases=[Case((2, 3), width=((1, 0), (0, 2)))],
 )

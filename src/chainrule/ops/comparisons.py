@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.errors import NoOpError
+from chainrule.graph import Written
 from chainrule.ops.declare import called_by, elementwise
+from chainrule.ops.readable import as_false, as_sign_of_operand
 
 _TRUTH = "a truth value does not change but at jumps"
 
 
-def _comparison(numpy, symbol, onnx):
+def _comparison(numpy, symbol, sign, onnx, simpler=None):
     """Declare a comparison of two numbers."""
 
     def compare(a, b):
@@ -21,31 +23,32 @@ def _comparison(numpy, symbol, onnx):
     return elementwise(
         why=_TRUTH,
         latex=f"[<a> {symbol} <b>]",
+        written=Written(f"<a> {sign} <b>", simpler=simpler),
         onnx=onnx,
         numpy=numpy,
         kink=lambda a, b: np.abs(a - b),
     )(compare)
 
 
-greater = _comparison(np.greater, ">", "Greater")
+greater = _comparison(np.greater, ">", ">", "Greater", simpler=as_sign_of_operand)
 
 
-greater_equal = _comparison(np.greater_equal, r"\ge", "GreaterOrEqual")
+greater_equal = _comparison(np.greater_equal, r"\ge", ">=", "GreaterOrEqual")
 
 
-less = _comparison(np.less, "<", "Less")
+less = _comparison(np.less, "<", "<", "Less")
 
 
-less_equal = _comparison(np.less_equal, r"\le", "LessOrEqual")
+less_equal = _comparison(np.less_equal, r"\le", "<=", "LessOrEqual")
 
 
-equal = _comparison(np.equal, "=", "Equal")
+equal = _comparison(np.equal, "=", "==", "Equal")
 
 
-not_equal = _comparison(np.not_equal, r"\ne", lambda e, a, b: e.Not(e.Equal(a, b)))
+not_equal = _comparison(np.not_equal, r"\ne", "!=", lambda e, a, b: e.Not(e.Equal(a, b)))
 
 
-def _logical(numpy, symbol, onnx):
+def _logical(numpy, symbol, onnx, simpler=None):
     """Declare a combination of two truth values."""
 
     def combine(a, b):
@@ -56,6 +59,7 @@ def _logical(numpy, symbol, onnx):
     return elementwise(
         why=_TRUTH,
         latex=rf"<a> {symbol} <b>",
+        written=Written(simpler=simpler),
         numpy=numpy,
         onnx=lambda e, a, b: e.emit(
             onnx, e.Cast(a, to=e.type("bool")), e.Cast(b, to=e.type("bool"))
@@ -63,7 +67,7 @@ def _logical(numpy, symbol, onnx):
     )(combine)
 
 
-logical_and = _logical(np.logical_and, r"\wedge", "And")
+logical_and = _logical(np.logical_and, r"\wedge", "And", simpler=as_false)
 
 
 logical_or = _logical(np.logical_or, r"\vee", "Or")

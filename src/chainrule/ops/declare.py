@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import numpy as np
 
 from chainrule.errors import DeclarationError, ShapeError
-from chainrule.graph import NUMPY, REQUIRED, Case, Each, Op
+from chainrule.graph import NUMPY, REQUIRED, Case, Each, Op, Written
 from chainrule.ops.batching import aligned, looped
 from chainrule.ops.kinds import Bilinear, Flat, Linear, Partials, Rules
 
@@ -49,6 +49,7 @@ class Fields(TypedDict, total=False):
     rewrite: Callable[..., Any]
     form: Form
     latex: str
+    written: str | Written
     onnx: str | Callable[..., Any] | None
     numpy: Any
     domain: Any
@@ -193,6 +194,7 @@ def _declare(
         rewrite=fields.get("rewrite"),
         form=fields.get("form"),
         latex=fields.get("latex") or rf"\mathrm{{{name}}}({', '.join(f'<{x}>' for x in operands)})",
+        written=_written(fields.get("written", Written())),
         onnx=fields.get("onnx"),
         numpy=counterparts,
         domain=_intervals(fields.get("domain", (-2.0, 2.0)), len(operands)),
@@ -251,6 +253,11 @@ def _elementwise_cases(count: int) -> tuple[Case, ...]:
 def _intervals(domain: Any, count: int) -> tuple[tuple[float, float], ...]:
     """Return an interval for each operand from one for all, or one each."""
     return tuple(domain) if isinstance(domain[0], tuple) else (tuple(domain),) * count
+
+
+def _written(said: str | Written) -> Written:
+    """Return how formulas write an op from a NumPy expression alone, or all of it."""
+    return Written(said) if isinstance(said, str) else said
 
 
 def _size(*xs: Any, y: Any, **_: Any) -> float:

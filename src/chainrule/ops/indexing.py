@@ -13,9 +13,10 @@ import operator
 import numpy as np
 
 from chainrule.errors import AxisError, ConversionError, ShapeError
-from chainrule.graph import Case, Gathered, Placed, Scattered, Value, Viewed, describe
+from chainrule.graph import Case, Gathered, Placed, Scattered, Value, Viewed, Written, describe
 from chainrule.ops.batching import single, spread
 from chainrule.ops.declare import called_by, linear
+from chainrule.ops.readable import index_in_latex, with_one_hot
 from chainrule.ops.shapes import one_axis
 
 _ALL = slice(None)
@@ -119,6 +120,7 @@ def _embed_in_onnx(e, x, index, shape):
     rewrite=lambda x, index: x if all(entry == _ALL for entry in index) else None,
     form=Viewed(lambda at, index: at.sliced(index)),
     latex="<x>_{[\\cdot]}",
+    written=Written("<x>[<index>]", latex=index_in_latex),
     onnx=_slice_in_onnx,
     cases=[
         Case((4, 3), index=(slice(1, 3), slice(None))),
@@ -179,6 +181,7 @@ def _gather_batch(op, n, xs, batched, attributes):
     batch=_gather_batch,
     form=Gathered(),
     latex="<x>_{<indices>}",
+    written="<x>[<indices>]",
     onnx=lambda e, x, *indices: e.GatherND(x, e.places(indices)),
     cases=[
         Case((4, 3), np.array([0, 2, 2])),
@@ -203,6 +206,7 @@ def _scatter_batch(op, n, xs, batched, attributes):
     batch=_scatter_batch,
     form=Scattered(),
     latex=r"\mathrm{scatter}(<x>, <indices>)",
+    written=Written(simpler=with_one_hot),
     onnx=lambda e, x, *indices, shape: e.ScatterND(
         e.zeros(shape, x), e.places(indices), x, reduction="add"
     ),
@@ -337,61 +341,6 @@ def delete(x, places, axis=None):
     if axis is None:
         x, axis = np.ravel(x), 0
     return take(x, np.delete(np.arange(x.shape[axis]), places), axis)
-
-
-@called_by(np.diagonal)
-def diagonal(x, offset=0, axis1=0, axis2=1):
-    """A diagonal of two axes, along a new last axis."""
-    a, b = one_axis(axis1, x.ndim), one_axis(axis2, x.ndim)
-    rows = np.arange(max(min(x.shape[a] + min(offset, 0), x.shape[b] - max(offset, 0)), 0))
-    y = gather(np.moveaxis(x, (a, b), (0, 1)), rows - min(offset, 0), rows + max(offset, 0))
-    return np.moveaxis(y, 0, -1)
-
-
-@called_by(np.diag)
-def diag(x, k=0):
-    """A diagonal of a matrix, or the matrix with a vector as its diagonal."""
-    if x.ndim == 2:
-        return diagonal(x, k)
-    n = x.shape[0] + abs(k)
-    rows = np.arange(x.shape[0])
-    return scatter_add(x, rows - min(k, 0), rows + max(k, 0), shape=(n, n))
-
-
-@called_by(np.diagflat)
-def diagflat(x, k=0):
-    """The matrix with all numbers as its diagonal."""
-    return diag(np.ravel(x), k)
-
-
-@called_by(np.linalg.diagonal)
-def matrix_diagonal(x, offset=0):
-    """A diagonal of each matrix."""
-    return diagonal(x, offset, -2, -1)
-
-
-@called_by(np.trace)
-def trace(x, offset=0, axis1=0, axis2=1):
-    """The sum of a diagonal."""
-    return np.sum(diagonal(x, offset, axis1, axis2), axis=-1)
-
-
-@called_by(np.linalg.trace)
-def matrix_trace(x, offset=0):
-    """The sum of a diagonal of each matrix."""
-    return trace(x, offset, -2, -1)
-
-
-@called_by(np.tril)
-def tril(x, k=0):
-    """The lower triangle, zeros above it."""
-    return np.where(np.tri(*x.shape[-2:], k=k, dtype=bool), x, 0)
-
-
-@called_by(np.triu)
-def triu(x, k=0):
-    """The upper triangle, zeros below it."""
-    return np.where(np.tri(*x.shape[-2:], k=k - 1, dtype=bool), 0, x)
 
 
 def one_hot(labels, classes, dtype=np.float64):

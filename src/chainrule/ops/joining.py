@@ -44,6 +44,7 @@ def _parts(at, xs, axis):
     rewrite=lambda *xs, axis: xs[0] if len(xs) == 1 else None,
     form=Placed(lambda at, xs, axis: _parts(at, xs, axis), covers=True),
     latex=r"\mathrm{concatenate}(<xs>)",
+    written="np.concatenate((<xs>,), axis=<axis>)",
     onnx=lambda e, *xs, axis: e.Concat(*xs, axis=axis),
     cases=[Case((2, 3), (2, 1), axis=1), Case((2,), (3,), (1,), axis=0)],
 )

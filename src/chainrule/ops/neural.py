@@ -8,7 +8,7 @@ import numpy as np
 
 from chainrule.errors import SettingError, ShapeError
 from chainrule.graph import Case, Counted, describe
-from chainrule.ops.declare import flat
+from chainrule.ops.declare import elementwise, flat
 from chainrule.ops.indexing import take
 
 
@@ -63,6 +63,33 @@ def uniform(key, *, shape):
     with np.errstate(over="ignore"):
         places = np.arange(math.prod(shape), dtype=np.uint64)
         return _number_at(places, np.ravel(key)).reshape(shape)[()]
+
+
+@elementwise(
+    why="scrambled bits change with every bit of what they are made of, and by no rate",
+    flat=("state", "word"),
+    latex=r"\mathrm{hash}(<state>, <word>)",
+    onnx=None,
+    cases=[
+        Case(np.array([[3], [-7]]), np.array([0, 1, 2])),
+        Case(np.array(5), np.array([2**62, -(2**63)])),
+        Case(np.array(1), np.array(2)),
+    ],
+)
+def scrambled(state, word):
+    """Whole numbers that follow from two others and look like chance.
+
+    Where `uniform` numbers its draws by their places, these follow from what stands there:
+    ``scrambled(scrambled(seed, row), column)`` is the same for a row wherever it lies.
+
+    Parameters
+    ----------
+    state, word
+        Whole numbers; the result is a state for further words.
+    """
+    with np.errstate(over="ignore"):
+        words = (word.astype(np.uint64) + np.uint64(1)) * _STRIDE
+        return _mix(state.astype(np.uint64) + words).astype(np.int64)
 
 
 def dropout(x, key, p=0.5):

@@ -31,7 +31,7 @@ def _position(function, onnx):
             "keepdims": bool(keepdims),
         },
         batch=_position_batch,
-        latex=rf"\mathrm{{{function.__name__}}} <x>",
+        latex=rf"\mathrm{{{function.__name__}}}\, <x>",
         onnx=lambda e, x, axis, keepdims: (
             e.emit(onnx, x, axis=axis, keepdims=int(keepdims))
             if axis is not None

@@ -154,6 +154,7 @@ def fmin(a, b):
 @elementwise(
     lambda y: (y > 0).astype(y.dtype),
     latex=r"\max(0, <x>)",
+    written="np.maximum(0, <x>)",
     onnx="Relu",
     kink=np.abs,
 )
@@ -170,6 +171,7 @@ def relu(x):
     shape=lambda c, a, b: broadcast_shape("where", c, a, b),
     batch=aligned(0),
     rewrite=lambda c, a, b: _known_branch(c, a, b),
+    written="np.where(<c>, <a>, <b>)",
     latex=r"\begin{cases} <a> & <c> \\ <b> & \text{otherwise} \end{cases}",
     onnx=lambda e, c, a, b: e.Where(e.Cast(c, to=e.type("bool")), a, b),
     cases=[
@@ -203,6 +205,7 @@ def _where_or_nonzero(condition, *branches):
     lambda x, low, high: np.logical_and(x < low, low < high).astype(x.dtype),
     lambda x, low, high: (np.maximum(x, low) > high).astype(x.dtype),
     latex=r"\mathrm{clip}(<x>, <low>, <high>)",
+    written="np.clip(<x>, <low>, <high>)",
     onnx=lambda e, x, low, high: e.Min(e.Max(x, low), high),
     domain=((-2.0, 2.0), (-1.0, -0.5), (0.5, 1.0)),
     kink=lambda x, low, high: np.minimum(np.abs(x - low), np.abs(x - high)),
@@ -231,6 +234,7 @@ def clip(x, low=None, high=None, *, min=None, max=None):
     form=Each(),
     rewrite=lambda x, dtype: x if x.dtype == dtype else None,
     latex="<x>",
+    written="<x>.astype(<dtype>)",
     onnx=lambda e, x, dtype: e.Cast(x, to=e.type(dtype)),
     cases=[Case((2, 3), dtype="float64"), Case((), dtype="float64")],
 )
@@ -241,6 +245,7 @@ def cast(x, *, dtype):
 
 @elementwise(
     why="whole numbers and truth values do not change but at jumps",
+    written="<x>.astype(<dtype>)",
     onnx=lambda e, x, dtype: e.Cast(x, to=e.type(dtype)),
     cases=[Case((2, 3), dtype="int64"), Case((), dtype="bool")],
     settle=lambda x, dtype: {"dtype": np.dtype(dtype)},

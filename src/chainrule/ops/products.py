@@ -8,9 +8,10 @@ import string
 import numpy as np
 
 from chainrule.errors import NoOpError, ShapeError
-from chainrule.graph import REQUIRED, Case, Composite, Product, describe
+from chainrule.graph import REQUIRED, Case, Composite, Product, Written, describe
 from chainrule.ops.batching import aligned
 from chainrule.ops.declare import bilinear, called_by
+from chainrule.ops.readable import as_signed_product
 from chainrule.ops.shapes import one_axis
 
 
@@ -41,6 +42,7 @@ def _matmul_shape(a, b):
     batch=aligned(2),
     form=Product(),
     latex=r"<a>\,<b>",
+    written=Written("<a> @ <b>", simpler=as_signed_product),
     onnx="MatMul",
     cost=lambda a, b, y: 2.0 * y.size * a.shape[-1],
     cases=[
@@ -325,6 +327,10 @@ def _einsum_batch(op, n, xs, batched, attributes):
     batch=_einsum_batch,
     form=Composite(lambda *xs, subscripts: _as_product(xs, *_terms(subscripts))),
     latex=r"\mathrm{einsum}(<xs>)",
+    written=Written(
+        "np.einsum(<subscripts>, <xs>)",
+        latex=lambda *xs, subscripts: r"\mathrm{einsum}_{<subscripts>}(<xs>)",
+    ),
     onnx=lambda e, *xs, subscripts: e.Einsum(*xs, equation=subscripts),
     cost=lambda *xs, y, subscripts: (
         2.0 * float(np.prod(list(_lengths(xs, _terms(subscripts)[0]).values()), dtype=float))

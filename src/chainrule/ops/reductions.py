@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ShapeError
-from chainrule.graph import Case, Composite, Fold
+from chainrule.graph import Case, Composite, Fold, Written
 from chainrule.ops.batching import shifted
 from chainrule.ops.declare import called_by, floating, linear, rules
+from chainrule.ops.readable import as_signed_sum
 from chainrule.ops.running import running_products
 from chainrule.ops.shapes import axes_of, one_axis
 
@@ -35,6 +36,24 @@ def reduced_shape(x, axis, keepdims):
     if keepdims:
         return tuple(1 if a in axis else n for a, n in enumerate(x.shape))
     return tuple(n for a, n in enumerate(x.shape) if a not in axis)
+
+
+def _written(method, sign, simpler=None):
+    """Return how formulas write a reduction: as a method, and with a letter for each axis.
+
+    The letters i, j, k … stand for the axes in order; over all of them there is none.
+    """
+
+    def source(x, axis, keepdims):
+        options = [] if len(axis) == x.ndim else [f"axis={axis[0] if len(axis) == 1 else axis}"]
+        options += ["keepdims=True"] if keepdims else []
+        return f"<x>.{method}({', '.join(options)})"
+
+    def latex(x, axis, keepdims):
+        letters = "" if len(axis) == x.ndim else ", ".join("ijklmnpq"[a] for a in axis)
+        return sign.replace("_", f"_{{{letters}}}" if letters else "")
+
+    return Written(source, latex=latex, simpler=simpler)
 
 
 _REDUCTION: dict[str, Any] = {
@@ -78,6 +97,7 @@ def _reduction_rules(slope):
     rewrite=lambda x, axis, keepdims: x if not axis else None,
     form=Fold(np.add),
     latex=r"\sum <x>",
+    written=_written("sum", r"\sum_ <x>", simpler=as_signed_sum),
     onnx=lambda e, x, axis, keepdims: e.reduce("ReduceSum", x, axis, keepdims),
     **_REDUCTION,
 )
@@ -114,6 +134,7 @@ def _add_reduce(x, axis=0, dtype=None, keepdims=False):
     ),
     form=Composite(lambda x, axis, keepdims: _sum_over_count(x, axis, keepdims)),
     latex=r"\overline{<x>}",
+    written=_written("mean", r"\mathrm{mean}_(<x>)"),
     onnx=lambda e, x, axis, keepdims: e.reduce("ReduceMean", x, axis, keepdims),
     dtype=lambda x, axis, keepdims: floating(x),
     **_REDUCTION,
@@ -177,6 +198,7 @@ def _gap(largest):
     note="the slope goes to the largest; ties share it equally",
     form=Fold(np.maximum),
     latex=r"\max <x>",
+    written=_written("max", r"\max_ <x>"),
     onnx=lambda e, x, axis, keepdims: e.reduce("ReduceMax", x, axis, keepdims),
     kink=_gap(largest=True),
     **_REDUCTION,
@@ -191,6 +213,7 @@ def max_(x, *, axis=None, keepdims=False):
     note="the slope goes to the smallest; ties share it equally",
     form=Fold(np.minimum),
     latex=r"\min <x>",
+    written=_written("min", r"\min_ <x>"),
     onnx=lambda e, x, axis, keepdims: e.reduce("ReduceMin", x, axis, keepdims),
     kink=_gap(largest=False),
     **_REDUCTION,
@@ -256,6 +279,7 @@ def _product_of_others(x, y, axis):
     dtype=lambda x, axis, keepdims: np.prod(np.ones(1, x.dtype)).dtype,
     form=Fold(np.multiply),
     latex=r"\prod <x>",
+    written=_written("prod", r"\prod_ <x>"),
     onnx=lambda e, x, axis, keepdims: e.reduce("ReduceProd", x, axis, keepdims),
     **_REDUCTION,
 )

@@ -55,6 +55,7 @@ def multiply_accumulate(x, axis=0):
     settle=lambda x, axis: {"axis": one_axis(axis, x.ndim)},
     batch=shifted(),
     latex=r"\mathrm{cumsum}(<x>)",
+    written="np.cumsum(<x>, axis=<axis>)",
     onnx=lambda e, x, axis: e.CumSum(x, e.integer(axis)),
     cases=[Case((2, 3), axis=1), Case((4,), axis=0)],
 )

@@ -7,9 +7,10 @@ import math
 import numpy as np
 
 from chainrule.errors import AxisError, NoOpError, ShapeError
-from chainrule.graph import Case, Viewed
+from chainrule.graph import Case, Viewed, Written
 from chainrule.ops.batching import single
 from chainrule.ops.declare import called_by, linear
+from chainrule.ops.readable import as_repeated, as_turned_product, number_of, with_axes_kept
 from chainrule.ops.rewriting import made_by
 
 
@@ -65,6 +66,15 @@ def _merge_reshapes(x, shape):
     return reshape(inner[0], shape=shape) if inner else None
 
 
+def _reshape_in_words(x, shape):
+    """Say new axes of length 1 as an index, the rest as a shape."""
+    if x.shape and tuple(n for n in shape if n != 1) == x.shape:
+        return f"<x>[{', '.join('None' if n == 1 else ':' for n in shape)}]"
+    if shape == (x.size,):
+        return "np.ravel(<x>)"
+    return "np.reshape(<x>, <shape>)"
+
+
 @linear(
     lambda g, x: reshape(g, shape=x.shape),
     shape=_reshaped,
@@ -72,6 +82,7 @@ def _merge_reshapes(x, shape):
     batch=single(lambda n, x, shape: reshape(x, shape=(n, *shape))),
     rewrite=_merge_reshapes,
     form=Viewed(lambda at, shape: at.reshaped(shape)),
+    written=Written(_reshape_in_words, simpler=with_axes_kept, folded=False),
     latex="<x>",
     onnx=lambda e, x, shape: e.reshape(x, shape),
     cases=[Case((2, 6), shape=(3, 4)), Case((4,), shape=(2, 1, 2)), Case((1,), shape=())],
@@ -121,6 +132,14 @@ def _merge_transposes(x, axes):
     return transpose(inner[0], axes=tuple(inner[1]["axes"][a] for a in axes))
 
 
+def _transpose_in_words(x, axes):
+    """Say the usual orders as an attribute."""
+    if axes == tuple(range(x.ndim))[::-1]:
+        return "<x>.T"
+    swapped = (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2)
+    return "<x>.mT" if axes == swapped else "np.transpose(<x>, <axes>)"
+
+
 @linear(
     lambda g, axes: transpose(g, axes=inverse_order(axes)),
     shape=lambda x, axes: tuple(x.shape[a] for a in axes),
@@ -129,6 +148,7 @@ def _merge_transposes(x, axes):
     rewrite=_merge_transposes,
     form=Viewed(lambda at, axes: at.transposed(axes)),
     latex=r"<x>^{\top}",
+    written=Written(_transpose_in_words, simpler=as_turned_product),
     onnx=lambda e, x, axes: e.Transpose(x, perm=list(axes)),
     numpy=(np.transpose, np.permute_dims),
     cases=[Case((2, 3)), Case((2, 3, 4), axes=(2, 0, 1))],
@@ -237,6 +257,18 @@ def _broadcast_result(x, shape):
     return shape
 
 
+def _broadcast_in_words(x, shape):
+    """Say a number everywhere as a full array."""
+    number = number_of(x)
+    if number is not None:
+        return (
+            f"np.full(<shape>, {float(number)})"
+            if number == number // 1
+            else "np.full(<shape>, <x>)"
+        )
+    return "np.full(<shape>, <x>)" if x.shape == () else "np.broadcast_to(<x>, <shape>)"
+
+
 @linear(
     lambda g, x: sum_to(g, x.shape),
     shape=_broadcast_result,
@@ -251,6 +283,7 @@ def _broadcast_result(x, shape):
     ),
     rewrite=lambda x, shape: x if x.shape == shape else None,
     form=Viewed(lambda at, shape: at.broadcast(shape)),
+    written=Written(_broadcast_in_words, simpler=as_repeated, folded=False),
     latex="<x>",
     onnx=lambda e, x, shape: e.Expand(x, e.integers(shape)),
     numpy=np.broadcast_to,

@@ -100,7 +100,7 @@ def tanh(x):
 
 
 @elementwise(
-    lambda x: 1 / np.sqrt(x * x + 1), latex=r"\mathrm{arsinh} <x>", onnx="Asinh", numpy=np.arcsinh
+    lambda x: 1 / np.sqrt(x * x + 1), latex=r"\mathrm{arsinh}\, <x>", onnx="Asinh", numpy=np.arcsinh
 )
 def arcsinh(x):
     """The inverse hyperbolic sine."""
@@ -109,7 +109,7 @@ def arcsinh(x):
 
 @elementwise(
     lambda x: 1 / (np.sqrt(x - 1) * np.sqrt(x + 1)),
-    latex=r"\mathrm{arcosh} <x>",
+    latex=r"\mathrm{arcosh}\, <x>",
     onnx="Acosh",
     numpy=np.arccosh,
     domain=(1.3, 3.0),
@@ -121,7 +121,7 @@ def arccosh(x):
 
 @elementwise(
     lambda x: 1 / (1 - x * x),
-    latex=r"\mathrm{artanh} <x>",
+    latex=r"\mathrm{artanh}\, <x>",
     onnx="Atanh",
     numpy=np.arctanh,
     domain=_INSIDE,

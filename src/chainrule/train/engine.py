@@ -105,6 +105,8 @@ class Engine:
         The examples, which do not change.
     threads
         How many threads share a step; as many as the work is worth, if it is not said.
+    recordings
+        Programs of steps to look in before one is recorded; see `recorded`.
 
     Attributes
     ----------
@@ -113,10 +115,16 @@ class Engine:
     """
 
     def __init__(
-        self, recipe: Recipe, learned: Learned, data: Batch, threads: int | None = None
+        self,
+        recipe: Recipe,
+        learned: Learned,
+        data: Batch,
+        threads: int | None = None,
+        recordings: dict[Any, Repeated] | None = None,
     ) -> None:
         self.recipe = recipe
         self.threads = threads
+        self._recordings = recordings
         self._given = data
         leaves: list[Any] = optree.tree_leaves(_containers(data))
         self._data = [np.ascontiguousarray(x) for x in leaves]
@@ -207,7 +215,7 @@ class Engine:
         key, rate
             Arrays, which are the same in all steps and hold other numbers.
         """
-        program = recorded(self.recipe, self._flat, batch, None, self.threads)
+        program = recorded(self.recipe, self._flat, batch, None, self.threads, self._recordings)
         outputs = [np.zeros((1,), dtype) for dtype in program.dtypes]
         own = [*self._flats, key, rate]
         run = program.single(own, outputs)
@@ -259,7 +267,7 @@ class Engine:
         """
         if size not in self._programs:
             self._programs[size] = recorded(
-                self.recipe, self._flat, self._given, size, self.threads
+                self.recipe, self._flat, self._given, size, self.threads, self._recordings
             )
 
 

@@ -152,7 +152,7 @@ def _acts_on_elements(recipe: Recipe, learned: Learned) -> bool:
     then gets every parameter as it is.
     """
     parts = [type(x).__module__ for x in (recipe.optimiser, recipe.averaging) if x is not None]
-    if not learned.parameters or not all(x.startswith("chainrule.train.") for x in parts):
+    if not learned.parameters or not all(x.startswith("chainrule.") for x in parts):
         return False
     dtypes = {x.dtype for x in learned.parameters.values()}
     like = Spec((7,), next(iter(dtypes), np.float64))

@@ -56,6 +56,12 @@ class History:
     recorded
         Whether a step was recorded once and then run as a program; a model that branches on
         numbers is walked anew each time.
+    first_loss
+        The loss of the first step, before anything was learned; None if no step was taken.
+    diverged
+        The step whose numbers were not finite, and what of it; empty if none was.
+    settings
+        What was asked for: ``batch_size``, ``shuffle``, ``optimiser`` and the like.
 
     Examples
     --------
@@ -68,6 +74,9 @@ class History:
     best_epoch: int = 0
     stopped: str = ""
     recorded: bool = True
+    first_loss: float | None = None
+    diverged: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
         if name in Epoch._fields:

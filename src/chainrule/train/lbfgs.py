@@ -13,6 +13,7 @@ import numpy as np
 import optree
 
 from chainrule.errors import DivergenceError, StructureError
+from chainrule.execute import Prepared
 from chainrule.train.matching import require_floating
 from chainrule.train.settings import COUNT, NOT_NEGATIVE, require
 from chainrule.transform import value_and_grad
@@ -57,9 +58,13 @@ def minimise(
     parameters: Any,
     *args: Any,
     max_iter: int = 15000,
+    max_fun: int | None = None,
     memory: int = 10,
     ftol: float = 1e7 * float(np.finfo(np.float64).eps),
     gtol: float = 1e-5,
+    compiled: bool = False,
+    threads: int | None = None,
+    after_step: Callable[[Any], Any] | None = None,
 ) -> tuple[Any, Minimum]:
     """Minimise a function of parameters by L-BFGS.
 
@@ -73,12 +78,23 @@ def minimise(
         What else the function takes, such as the data.
     max_iter
         The largest number of steps.
+    max_fun
+        The largest number of evaluations; if it is not said, there is none.
     memory
         How many past steps the curvature is estimated from.
     ftol
         It ends when a step lowers the value by less than this portion of the value (or of 1).
     gtol
         It ends when no entry of the gradient is larger than this.
+    compiled
+        Whether value and gradient run as machine code, recorded once: worth it for a function
+        that is evaluated more than a few hundred times. One that branches on numbers cannot be
+        recorded and is walked.
+    threads
+        How many threads share an evaluation that is compiled; as many as the work is worth, if
+        it is not said.
+    after_step
+        Called with the parameters after each step; where it returns True, that was the last.
 
     Returns
     -------
@@ -113,11 +129,15 @@ def minimise(
     (np.float64(1.0), np.float64(1.0), True)
     """
     settings = {"max_iter": max_iter, "memory": memory, "ftol": ftol, "gtol": gtol}
-    require(
-        ("minimise", settings), max_iter=COUNT, memory=COUNT, ftol=NOT_NEGATIVE, gtol=NOT_NEGATIVE
-    )
+    rules = {"max_iter": COUNT, "memory": COUNT, "ftol": NOT_NEGATIVE, "gtol": NOT_NEGATIVE}
+    if max_fun is not None:
+        settings["max_fun"], rules["max_fun"] = max_fun, COUNT
+    require(("minimise", settings), **rules)
     start, join = _as_vector(parameters)
-    search = _Search(value_and_grad(function), join, args)
+    both: Callable[..., Any] = value_and_grad(function)
+    if compiled:
+        both = Prepared(both, fall_back=True, threads=threads)
+    search = _Search(both, join, args, after_step)
     search(start)
     if search.best is None:
         raise DivergenceError(
@@ -132,7 +152,7 @@ def minimise(
         callback=search.after_step,
         options={
             "maxiter": max_iter,
-            "maxfun": np.iinfo(np.int32).max,
+            "maxfun": np.iinfo(np.int32).max if max_fun is None else max_fun,
             "maxcor": memory,
             "ftol": ftol,
             "gtol": gtol,
@@ -187,10 +207,12 @@ class _Search:
         value_and_gradient: Callable[..., Any],
         join: Callable[[Vector], Any],
         args: Sequence[Any],
+        told: Callable[[Any], Any] | None = None,
     ) -> None:
         self._value_and_gradient = value_and_gradient
         self._join = join
         self._args = args
+        self._told = told
         self._last: _Point | None = None
         self.best: _Point | None = None
         self.evaluations = 0
@@ -223,3 +245,5 @@ class _Search:
     def after_step(self, intermediate_result: Any) -> None:
         """Note the value after a step; SciPy asks for the name of this argument."""
         self.values.append(float(intermediate_result.fun))
+        if self._told is not None and self._told(self._join(intermediate_result.x)):
+            raise StopIteration

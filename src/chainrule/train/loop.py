@@ -164,6 +164,7 @@ def fit(
     )
     if resume and checkpoint is not None:
         progress.restore(checkpoint, session.settings)
+    progress.history.settings = session.settings
 
     def save() -> None:
         if checkpoint is not None:

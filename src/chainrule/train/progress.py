@@ -89,6 +89,8 @@ class Progress:
         kept = steps.kept
         if not kept:
             return
+        if self.step == 0:
+            self.history.first_loss = float(steps.losses[0])
         self.step += kept
         self.position += size * kept
         total, weights, largest, _ = self.sums
@@ -152,6 +154,7 @@ class Progress:
             "rows": [list(row) for row in self.history.rows],
             "best_epoch": self.history.best_epoch,
             "stopped": self.history.stopped,
+            "first_loss": self.history.first_loss,
             "generator": generator_state(self.rng),
         }
         write_checkpoint(path, arrays, meta)
@@ -197,6 +200,7 @@ class Progress:
         self.sums, self.best_loss = list(meta["sums"]), meta["best_loss"]
         self.history.rows = [Epoch(*row) for row in meta["rows"]]
         self.history.best_epoch, self.history.stopped = meta["best_epoch"], meta["stopped"]
+        self.history.first_loss = meta.get("first_loss")  # which files of before do not hold
         self.rng = generator_from(meta["generator"])
 
 

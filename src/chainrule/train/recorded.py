@@ -24,7 +24,12 @@ _FOUND = 5
 
 
 def recorded(
-    recipe: Recipe, flat: Flat, data: Batch, size: int | None, threads: int | None
+    recipe: Recipe,
+    flat: Flat,
+    data: Batch,
+    size: int | None,
+    threads: int | None,
+    recordings: dict[Any, Repeated] | None = None,
 ) -> Repeated:
     """Return the program of a step.
 
@@ -47,6 +52,9 @@ def recorded(
         which are other arrays in each run, and no places.
     threads
         How many threads share a step; as many as the work is worth, if it is not said.
+    recordings
+        Programs of steps by the shapes of what they are given, of trainings that differ in
+        numbers alone. One that is there is not recorded again, and one that is not is put there.
 
     Raises
     ------
@@ -76,7 +84,11 @@ def recorded(
     if size is not None:
         advancing.append(len(specs))
         specs.append(Spec((size,), np.int64))
-    return Repeated(
+    known = {} if recordings is None else recordings
+    key = (size, threads, form, *specs)
+    if key in known:
+        return known[key].again()
+    known[key] = made = Repeated(
         simplify(trace(step, *specs)),
         donated={_FOUND + k: k for k in range(count)},
         guards=(0, 1, 2, 4),  # the share too: it has to be there when a step is not kept
@@ -84,3 +96,4 @@ def recorded(
         advancing=advancing,
         threads=threads,
     )
+    return made if recordings is None else made.again()

@@ -209,6 +209,7 @@ class Session:
     ) -> DivergenceError:
         """Return the error that says where numbers stopped being finite."""
         self.give_back()
+        self.progress.history.diverged = what
         learned, recipe = self.progress.learned, self.recipe
 
         def gradient(parameters: Any, buffers: Any, key: Any, X: Any, y: Any, weights: Any) -> Any:
@@ -272,9 +273,10 @@ class Session:
         loss = self.recipe.mean(total, weight)
         if not math.isfinite(loss):
             self.give_back()
+            what = f"the validation loss after epoch {self.progress.epoch + 1}"
+            self.progress.history.diverged = what
             error = DivergenceError(
-                f"the validation loss after epoch {self.progress.epoch + 1} is {loss}; "
-                "training stopped.",
+                f"{what} is {loss}; training stopped.",
                 advice="Look for missing numbers in the examples that are kept aside.",
             )
             error.history = self.progress.history

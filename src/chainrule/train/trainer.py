@@ -22,6 +22,7 @@ from chainrule.train.step import Recipe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from chainrule.execute import Repeated
     from chainrule.nn import Module
     from chainrule.train.averaging import EMA
     from chainrule.train.engine import Single
@@ -46,6 +47,9 @@ class Trainer:
         Of dropout.
     threads
         How many threads share a step; as many as the work is worth, if it is not said.
+    recordings
+        A dictionary, empty at first, to be shared by trainings that differ in numbers alone: the
+        weights, the learning rate, the examples. Then each step is recorded only once for all.
 
     Examples
     --------
@@ -71,13 +75,14 @@ class Trainer:
         averaging: EMA | None = None,
         seed: int = 0,
         threads: int | None = None,
+        recordings: dict[Any, Repeated] | None = None,
     ) -> None:
         optimiser = Adam() if optimiser is None else optimiser
         self.model = model
         self.recipe = Recipe(model.train(), loss, optimiser, clip_norm, clip_value, averaging)
         self.progress = Progress.start(model, self.recipe, seed)
         self._engine: Engine | None = None
-        self._threads = threads
+        self._threads, self._recordings = threads, recordings
         self._key = np.array([seed, 0])
         lr = optimiser.lr
         self._constant = None if callable(lr) or isinstance(lr, ReduceOnPlateau) else float(lr)
@@ -106,9 +111,9 @@ class Trainer:
             If the loss, its gradient or the update is not finite. The error says from which step
             what was learned is then.
         """
-        if sample_weight is None and type(X) is type(y) is np.ndarray:
-            arrays: Any = (X, y)
-            key: Any = (X.shape, X.dtype, y.shape, y.dtype)
+        arrays: Any = (X, y) if sample_weight is None else (X, y, sample_weight)
+        if all(type(x) is np.ndarray for x in arrays):
+            key: Any = tuple([(x.shape, x.dtype) for x in arrays])
         else:
             tree: Any = tuple(checked(Batch(X, y, sample_weight)))
             arrays, form = optree.tree_flatten(tree)
@@ -134,7 +139,9 @@ class Trainer:
         self._singles[key] = single = engine.single(batch, self._key, self._rate)
         return single
 
-    def epoch(self, X: Any, y: Any, batch_size: int, order: Any = None) -> float:
+    def epoch(
+        self, X: Any, y: Any, batch_size: int, order: Any = None, sample_weight: Any = None
+    ) -> float:
         """Go through examples once, and return their mean loss.
 
         Parameters
@@ -145,6 +152,9 @@ class Trainer:
             Examples a step; the last may have fewer.
         order
             The places of the examples in the order in which they come; as they are if not said.
+        sample_weight
+            One number for each example, the same array in each epoch; all count once if none
+            are given.
 
         Raises
         ------
@@ -152,7 +162,7 @@ class Trainer:
             As in `step`.
         """
         require(("epoch", {"batch_size": batch_size}), batch_size=COUNT)
-        data = Batch(X, y)
+        data = Batch(X, y, sample_weight)
         engine, progress = self._engine, self.progress
         if engine is None or not engine.holds(data):
             engine = self._start(checked(data))
@@ -193,7 +203,9 @@ class Trainer:
         self.recipe.checked_on(data)
         self.model.train()
         self._singles = {}  # which go steps of the engine before
-        self._engine = engine = Engine(self.recipe, self.progress.learned, data, self._threads)
+        self._engine = engine = Engine(
+            self.recipe, self.progress.learned, data, self._threads, self._recordings
+        )
         self.progress.learned = engine.learned
         return engine
 
