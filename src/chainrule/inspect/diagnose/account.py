@@ -33,6 +33,10 @@ TOLERANCE = 1e-6
 """Of the largest entry: two orders above what float64 loses in a network of a few layers, and
 far below what any of the causes makes."""
 
+NOISE = 5e-6
+"""Of the largest entry: what float64 loses where exponentials of large numbers cancel. No mistake
+that matters is as small on every probe."""
+
 ROUNDING = 3e-5
 """Of the largest entry: what single precision leaves after some hundred operations."""
 

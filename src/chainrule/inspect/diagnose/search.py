@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.inspect.diagnose import causes
-from chainrule.inspect.diagnose.account import Account, close
+from chainrule.inspect.diagnose.account import ROUNDING, Account, close
 from chainrule.inspect.diagnose.guessing import DIRECTIONS, FACTORS, GUESSES
 from chainrule.inspect.diagnose.sites import Site, sites
 from chainrule.inspect.diagnose.watched import per_example
@@ -96,13 +96,26 @@ def hypotheses(
     first = accounts[0]
     for site in sites(first):
         reached = first.spread({site.value: np.ones(np.shape(site.number))})
-        affected = [n for n, c in first.claims.items() if c.node in reached]
+        affected = [
+            name
+            for name, claim in first.claims.items()
+            if claim.node in reached and all(name in account.claims for account in accounts)
+        ]
         concerned = [name for name in wrong if name in affected]
         if concerned:
             trial = _Trial(accounts, site, affected, concerned, strict=strict)
             yield from trial.factors()
             yield from trial.guesses(GUESSES)
             yield from trial.directions()
+
+
+def made_by(rule: Rule, site: Site) -> list[Guess]:
+    """Return the guesses of a rule; none where a place is not as the rule takes it to be."""
+    try:
+        with np.errstate(all="ignore"):
+            return list(rule.function(site))
+    except (ValueError, IndexError, TypeError, ArithmeticError):
+        return []
 
 
 class _Trial:
@@ -204,9 +217,7 @@ class _Trial:
         for rule in rules:
             if self.site.kind not in rule.at:
                 continue
-            with np.errstate(all="ignore"):
-                made = list(rule.function(self.site))
-            for guess in made:
+            for guess in made_by(rule, self.site):
                 if self._is_right(guess) or not self.explained(0, guess.array):
                     continue
                 arrays = self._on_all(rule, guess)
@@ -230,8 +241,7 @@ class _Trial:
         """Return the array of a guess on every probe; empty where it cannot be made."""
         arrays = [guess.array]
         for site in self.sites[1:]:
-            with np.errstate(all="ignore"):
-                again = [g for g in rule.function(site) if g.key == guess.key]
+            again = [g for g in made_by(rule, site) if g.key == guess.key]
             if again:
                 arrays.append(again[0].array)
             elif set(self.concerned) & set(site.account.wrong()):
@@ -269,6 +279,8 @@ class _Trial:
         if any(a is None for a in amounts):
             return
         numbers = [1.0 + a for a in amounts if a is not None]
+        if all(abs(c - 1) < ROUNDING for c in numbers):
+            return
         arrays = [c * site.true for c, site in zip(numbers, self.sites, strict=True)]
         names = self.everywhere(arrays)
         if not names:
@@ -317,10 +329,10 @@ class _Trial:
         for rule in DIRECTIONS:
             if self.site.kind not in rule.at:
                 continue
-            for guess in rule.function(self.site):
+            for guess in made_by(rule, self.site):
                 arrays, amounts = [], []
                 for place, site in enumerate(self.sites):
-                    along = [g for g in rule.function(site) if g.key == guess.key]
+                    along = [g for g in made_by(rule, site) if g.key == guess.key]
                     amount = self._measured(place, along[0].array) if along else None
                     if not amount or amount < 0:
                         break

@@ -45,12 +45,25 @@ def batch_of(graph: Graph, relevant: Sequence[bool], sizes: Mapping[str, int]) -
         lengths -= {1} if len(lengths) > 1 else set()
         if len(lengths) == 1:
             found.append(lengths.pop())
+    if not shapes:
+        found = _of_vectors(graph, relevant)
     given = [graph.nodes[i].shape for i in graph.inputs]
     found.sort(key=lambda length: sum(length in shape for shape in given))  # parameters lack it
     letters = {length: letter for letter, length in sizes.items()}
     said = [length for length in found if letters.get(length) in _BATCH]
     best = said or found
     return best[0] if best else None
+
+
+def _of_vectors(graph: Graph, relevant: Sequence[bool]) -> list[int]:
+    """Return the one length of what is computed, where each example is one number."""
+    known = {n for i in graph.inputs for n in graph.nodes[i].shape if relevant[i]}
+    lengths = {
+        node.shape[0]
+        for node, mixed, used in zip(graph.nodes, _mixed(graph), relevant, strict=True)
+        if mixed and used and node.op is not None and len(node.shape) == 1
+    }
+    return list(lengths) if len(lengths) == 1 and not lengths & known else []
 
 
 def _mixed(graph: Graph) -> list[bool]:

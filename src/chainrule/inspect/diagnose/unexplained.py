@@ -144,9 +144,8 @@ def unexplained(
         if index in first.fixed:
             continue
         delta = array - first.gradient(index)
-        changed = first.with_change(index, delta)
-        explained = first.explained(changed, list(wrong))
-        if explained:
+        after = set(first.changed(index, delta).wrong())
+        if after < set(wrong):  # it explains something, and accuses nothing that is right
             name = first.name(index)
             found = no_known_cause(name, _words(first, index, array))
             found = _with(found, where=str(seen.where), fix=fix_for(first, index))
@@ -193,7 +192,7 @@ def _standing(accounts: Sequence[Account], name: str) -> list[Account]:
 
 def _words(account: Account, node: int, array: Any) -> str:
     """Return how far a gradient is off, and where most."""
-    right = np.asarray(account.gradient(node))
+    right = np.asarray(account.true.get(node, account.gradient(node)))
     if np.shape(array) != right.shape:
         return f"It has the shape {list(np.shape(array))}, and the derivative {list(right.shape)}."
     off = np.abs(array - right)

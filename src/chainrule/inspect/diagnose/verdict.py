@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.inspect.diagnose.account import ROUNDING, TOLERANCE, Account, distance
+from chainrule.inspect.diagnose.account import NOISE, ROUNDING, Account, distance
 from chainrule.inspect.diagnose.corners import at_corners
-from chainrule.inspect.diagnose.custom import averaging_layer
+from chainrule.inspect.diagnose.custom import averaging_layer, left_out
 from chainrule.inspect.diagnose.guessing import RANKS
 from chainrule.inspect.diagnose.search import Hypothesis, hypotheses
 from chainrule.inspect.diagnose.sites import Site
@@ -54,13 +54,16 @@ def diagnose(probes: Sequence[Probe]) -> list[Finding]:
     if not accounts:
         return []
     with np.errstate(all="ignore"):
-        return averaging_layer(accounts) or _found(accounts)
+        accounts, notes = averaging_layer(accounts)
+        return [*notes, *(left_out(accounts) or _found(accounts))]
 
 
 def _found(accounts: list[Account]) -> list[Finding]:
     """Return the mistakes, one after the other."""
     accounts.sort(key=lambda account: -len(account.wrong()))
     placed: list[tuple[int, Finding]] = []
+    if rounded := loosened(accounts, _wrong(accounts), NOISE):
+        placed.append((-1, rounded))
     for _ in range(MOST):
         wrong = _wrong(accounts)
         if not wrong:
@@ -69,7 +72,7 @@ def _found(accounts: list[Account]) -> list[Finding]:
         if best is not None:
             placed.append((_when(best.site), _finding(accounts, best, equals, wrong)))
             accounts = best.applied(accounts)
-        elif rounded := loosened(accounts, wrong):
+        elif rounded := loosened(accounts, wrong, ROUNDING):
             placed.append((-1, rounded))
         else:
             value, found, accounts = unexplained(accounts, wrong)
@@ -80,10 +83,10 @@ def _found(accounts: list[Account]) -> list[Finding]:
     return [found for _, found in placed]
 
 
-def loosened(accounts: Sequence[Account], wrong: Sequence[str]) -> Finding | None:
-    """Let gradients agree as well as the nearly right ones do, and say so the first time.
+def loosened(accounts: Sequence[Account], wrong: Sequence[str], limit: float) -> Finding | None:
+    """Let gradients agree as well as the nearly right ones do, and say so.
 
-    A closed form may leave out what the forward pass has: 1e-8 in a logarithm, say.
+    Where numbers are large, or a forward pass cancels, that is less than rounding leaves elsewhere.
     """
     errors = {
         name: max(
@@ -92,8 +95,9 @@ def loosened(accounts: Sequence[Account], wrong: Sequence[str]) -> Finding | Non
         )
         for name in wrong
     }
-    nearly = {name: error for name, error in errors.items() if TOLERANCE < error < ROUNDING}
-    if not nearly or accounts[0].tolerance != TOLERANCE:
+    tolerance = accounts[0].tolerance
+    nearly = {name: error for name, error in errors.items() if tolerance < error < limit}
+    if not nearly:
         return None
     for account in accounts:
         account.tolerance = 4 * max(nearly.values())

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["fix_for"]
 
+_MADE_UP = re.compile(r"\b[cv]\d+\b|# a sum of")
+_LONGEST = 200
 _DIVISOR = re.compile(r"/ (\d+)\b")
 
 
@@ -38,6 +40,9 @@ def fix_for(account: Account, value: int) -> Fix | None:
             names[index] = ""
     leads = [index in account.true for index in range(len(names))]
     found = gradient(account.graph, value, names, account.relevant, wanted=leads)
+    made_up = set(_MADE_UP.findall(found.numpy)) - {*names, *[f"d{name}" for name in names]}
+    if made_up or len(found.numpy) > _LONGEST:
+        return None  # a line in names that nobody has is no help
     letters = _letters(account)
     numpy = _DIVISOR.sub(lambda match: f"/ {letters.get(int(match[1]), match[1])}", found.numpy)
     latex = found.latex

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "FROM_ABOVE",
     "backward_changes_inputs",
     "backward_not_deterministic",
     "cache_overwritten",
@@ -17,6 +18,9 @@ __all__ = [
     "forward_not_deterministic",
     "state_between_calls",
 ]
+
+FROM_ABOVE = "the gradient from above"
+"""What messages call it."""
 
 
 @cause("CD112", "backward changes its inputs")
@@ -30,6 +34,9 @@ def backward_changes_inputs(names: Sequence[str], where: str) -> Finding:
 
     Example: ``dout *= mask``, or ``W2 -= lr * dW2`` before ``dh = dy @ W2.T``.
 
+    It is a warning where only the gradient from above is written to, which often belongs to
+    nobody else, and a note if the gradients that are returned are right all the same.
+
     What to do: make a new array, ``dout = dout * mask``; update after all gradients are there.
     """
     return Finding.of(
@@ -37,6 +44,7 @@ def backward_changes_inputs(names: Sequence[str], where: str) -> Finding:
         tensor=names[0],
         where=where,
         message=f"Backward writes to {', '.join(names)}.",
+        severity="warning" if list(names) == [FROM_ABOVE] else "error",
         advice="Make a new array: a = a * b for a *= b.",
     )
 

@@ -202,7 +202,7 @@ def _best(
             fit = 8 if got == wanted else 5 if comparable(got, wanted) else 0
             before, taken = score[i - 1, j - 1]
             skipped = bool(taken) and taken[-1] != places[j - 2]
-            here = before + fit + 2 * _is_parameter(slots[k]) - 4 * skipped, [*taken, k]
+            here = before + fit + _likelihood(slots[k]) - 4 * skipped, [*taken, k]
             without = score.get((i, j - 1))
             score[i, j] = here if without is None or here[0] >= without[0] else without
     found = score.get((len(gradients), len(places)))
@@ -211,6 +211,8 @@ def _best(
     return found[1]
 
 
-def _is_parameter(slot: Slot) -> bool:
-    """Return whether a slot is neither called like data nor like labels."""
-    return slot.name not in LABELS and slot.name not in {"X", "x", "inputs", "data", "A0"}
+def _likelihood(slot: Slot) -> int:
+    """Return what a name says for a gradient: parameters have one, then data, then labels."""
+    if slot.name in LABELS:
+        return -1
+    return 0 if slot.name in {"X", "x", "inputs", "data", "A0"} else 2

@@ -53,6 +53,8 @@ class Closure(Pair):
         y = self.run_forward(*self.together(values))
         if not isinstance(y, tuple | list) or len(y) < 2:
             raise NoPair(y)
+        if len(y) == 2 and isinstance(y[0], dict) and not np.ndim(y[1]):
+            y = y[::-1]  # return gradients, cost
         gradients = y[1] if len(y) == 2 else tuple(y[1:])
         return Forward(y[0], (), values, gradients)
 

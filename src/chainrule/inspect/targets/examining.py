@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.inspect.kinks import distances
-from chainrule.inspect.targets import changing, raising, returned, situation
+from chainrule.inspect.targets import changing, raising, returned, situation, unchecked
 from chainrule.inspect.targets.closures import NoPair
 from chainrule.inspect.targets.handing import LABELS
 from chainrule.inspect.targets.handwritten import is_floating
-from chainrule.inspect.targets.judging import expected_of
+from chainrule.inspect.targets.judging import agrees_with_walk, expected_of
 from chainrule.inspect.targets.networks import chosen
-from chainrule.inspect.targets.pairs import WrongCount
+from chainrule.inspect.targets.pairs import CannotCall, WrongCount
 from chainrule.inspect.targets.rehearsal import Rehearsal, first_change, source_of
-from chainrule.inspect.targets.running import copied
+from chainrule.inspect.targets.reordering import reordered
+from chainrule.inspect.targets.stage import copied
 from chainrule.inspect.targets.surroundings import inputs_apart, shared_by
 
 if TYPE_CHECKING:
@@ -52,12 +53,15 @@ class Examination:
     ----------
     findings
         In the order in which they were found.
+    error
+        What a probe raised that no finding names.
     """
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.target = stage.target
         self.findings: list[Finding] = []
+        self.error: Exception | None = None
         self.where = source_of(self.target.functions[-1]) if self.target.functions else ""
 
     def _say(self, *findings: Finding) -> None:
@@ -76,13 +80,13 @@ class Examination:
             if is_floating(x) and getattr(x, "dtype", np.dtype(float)) != np.float64:
                 short[slot.name] = str(x.dtype)
                 x = np.asarray(x, np.float64)[()]
-            values.append(np.array(x) if isinstance(x, np.ndarray) else x)
+            values.append(x)
         if short:
             self._say(
                 situation.short_numbers(list(short), " and ".join(sorted(set(short.values()))))
             )
         self._say(*inputs_apart(self.target.slots))
-        return values
+        return copied(values)
 
     def _take_whole_numbers(self) -> None:
         """Take a matrix of whole numbers for data, if forward makes the same of it in float64.
@@ -97,7 +101,7 @@ class Examination:
                 values = [s.given for s in target.slots]
                 output = self._output(values)
                 again = self._output([*values[:k], cast.given, *values[k + 1 :]])
-                is_same = output is not None and np.array_equal(output, again)
+                is_same = _is_real(output) and np.array_equal(output, again)
                 if is_same and slot.name not in LABELS:
                     target.slots[k] = cast
 
@@ -124,20 +128,32 @@ class Examination:
         self._require_finite(rehearsal)
         try:
             rehearsal.backward()
+        except CannotCall as call:
+            self._say(unchecked.unknown_arguments(self.target.name, call.missing, self.where))
+            raise Stop from call
         except Exception as error:
             self._say(raising.backward_raises(error, named, given=True))
             raise Stop from error
-        self._after_forward(rehearsal)
-        self._after_backward(rehearsal)
-        self._choose_loss(rehearsal, draw.values)
+        try:
+            self._after_forward(rehearsal)
+            self._after_backward(rehearsal)
+            self._choose_loss(rehearsal, draw.values)
+        except Stop:
+            raise
+        except Exception as error:  # of a run that is not the first
+            self._say(unchecked.not_checked(error, self.where))
+            raise Stop from error
 
     def _named(self, values: Sequence[Any]) -> dict[str, Any]:
         return {slot.name: x for slot, x in zip(self.target.slots, values, strict=True)}
 
     def _require_finite(self, rehearsal: Rehearsal) -> None:
         output = rehearsal.output
-        if output.dtype.kind not in "fiub" or not np.all(np.isfinite(output)):
-            what = "infinity" if output.dtype.kind == "f" and np.any(np.isinf(output)) else "NaN"
+        if not _is_real(output):
+            self._say(unchecked.no_output(rehearsal.ran.output, self.where))
+            raise Stop
+        if not np.all(np.isfinite(output)):
+            what = "infinity" if np.any(np.isinf(output)) else "NaN"
             self._say(situation.not_finite(what))
             raise Stop
 
@@ -212,8 +228,8 @@ class Examination:
             self._say(returned.wrong_count(count, self.where))
         except Exception as error:  # noqa: BLE001 - whatever the user's code raises is a finding
             if not draw.sizes:
-                return
-            if not self.fails(draw):
+                self.error = self.error or error
+            elif not self.fails(draw):
                 self._say(raising.backward_raises(error, self._named(draw.values), given=False))
 
     def fails(self, draw: Draw) -> bool:
@@ -231,8 +247,10 @@ class Examination:
     def after_probes(self, outcomes: Sequence[Outcome]) -> None:
         """Look at the claims as arrays, and at what leads to the output."""
         if not outcomes:
+            self._say_unchecked()
             return
         first = outcomes[0]
+        self._say(*reordered(outcomes, self.where))
         for outcome in outcomes:
             self._look_at_claims(outcome)
             self._look_at_inputs(outcome)
@@ -243,6 +261,36 @@ class Examination:
             for key, near in first.unknown.items():
                 self._say(returned.unknown_key(key, near, self.where))
         self._look_at_kinks(first)
+        self._look_for_parameters(first)
+        if all(agrees_with_walk(outcome.probe) for outcome in outcomes):
+            self._calm()
+        if not any(outcome.claims for outcome in outcomes):
+            self._say_unchecked()
+
+    def _calm(self) -> None:
+        """Note only that the gradient from above is written to, if the gradients are right."""
+        self.findings = [
+            dataclasses.replace(f, severity="note")
+            if (f.code, f.tensor, f.severity) == ("CD112", changing.FROM_ABOVE, "warning")
+            else f
+            for f in self.findings
+        ]
+
+    def _say_unchecked(self) -> None:
+        """Say that nothing was compared, unless what was found says why."""
+        if not any(f.severity == "error" for f in self.findings):
+            self._say(unchecked.not_checked(self.error, self.where))
+
+    def _look_for_parameters(self, outcome: Outcome) -> None:
+        """Say that no parameter of an object is compared, if it has some."""
+        own = [s.name for s in self.target.slots if s.argument is None and s.is_array]
+        if outcome.traced is not None:
+            leading = outcome.traced.leading()
+            nodes = zip(self.target.slots, outcome.traced.nodes, strict=True)
+            own = [s.name for s, node in nodes if s.name in own and node in leading]
+        known = {f.tensor for f in self.findings} | set(outcome.claims)
+        if self.target.kind == "object" and own and known.isdisjoint(own):
+            self._say(unchecked.parameters_not_compared(own, self.where))
 
     def _say_untraced(self) -> None:
         reason, where = "", ""
@@ -340,3 +388,8 @@ class Examination:
                 kinks.append(f"{node.op.name} at {node.where}")
         if kinks:
             self._say(situation.near_kink(list(dict.fromkeys(kinks))))
+
+
+def _is_real(output: Any) -> bool:
+    """Return whether an output is a number, or an array of real numbers."""
+    return output is not None and np.asarray(output).dtype.kind in "fiub"

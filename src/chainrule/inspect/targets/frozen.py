@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Frozen", "codes", "referred"]
+__all__ = ["Frozen", "Generators", "codes", "put_back", "referred", "state_of"]
 
 Generators = np.random.Generator | np.random.RandomState | random.Random
 DEPTH = 3
@@ -35,7 +35,7 @@ class Frozen:
 
     def __init__(self, functions: Sequence[Callable[..., Any]]) -> None:
         self.generators = list(_generators(functions))
-        self.states = [_state(g) for g in self.generators]
+        self.states = [state_of(g) for g in self.generators]
         self.of_numpy = np.random.get_state()  # noqa: NPY002 - the user's code may draw from it
         self.of_python = random.getstate()
 
@@ -44,7 +44,7 @@ class Frozen:
         np.random.set_state(self.of_numpy)  # noqa: NPY002 - see above
         random.setstate(self.of_python)
         for generator, state in zip(self.generators, self.states, strict=True):
-            _put_back(generator, state)
+            put_back(generator, state)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -56,13 +56,15 @@ class Frozen:
             self.restore()
 
 
-def _state(generator: Any) -> Any:
+def state_of(generator: Any) -> Any:
+    """Return a copy of the state of a random generator."""
     if isinstance(generator, np.random.Generator):
         return copy.deepcopy(generator.bit_generator.state)
     return generator.getstate() if isinstance(generator, random.Random) else generator.get_state()
 
 
-def _put_back(generator: Any, state: Any) -> None:
+def put_back(generator: Any, state: Any) -> None:
+    """Put a random generator back to a state."""
     if isinstance(generator, np.random.Generator):
         generator.bit_generator.state = state
     elif isinstance(generator, random.Random):

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+import optree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Forward", "Handwritten", "Slot", "Stated", "is_floating"]
+__all__ = ["Forward", "Handwritten", "Slot", "Stated", "as_arrays", "is_floating"]
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,33 @@ class Handwritten(ABC):
     def batch(self, values: Sequence[Any], sizes: Mapping[str, int]) -> int | None:
         """Return how many examples there are, if that can be seen."""
         return batch_of(self.slots, values, sizes)
+
+
+def as_arrays(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return arguments whose lists of floating-point numbers are arrays, if nothing else is one.
+
+    Examples
+    --------
+    >>> as_arrays(([1.0, 2.0], "mean"))
+    (array([1., 2.]), 'mean')
+    """
+    tree: Any = arguments
+    if any(isinstance(leaf, np.ndarray) for leaf in optree.tree_leaves(tree, none_is_leaf=True)):
+        return arguments
+    return tuple(_as_array(x) for x in arguments)
+
+
+def _as_array(x: Any) -> Any:
+    if not isinstance(x, list) or not x:
+        return x
+    tree: Any = x
+    if not all(type(leaf) in {int, float} for leaf in optree.tree_leaves(tree, none_is_leaf=True)):
+        return x
+    try:
+        array = np.array(x)
+    except ValueError:  # rows of different lengths
+        return x
+    return array if array.dtype.kind == "f" else x
 
 
 def is_floating(x: Any) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 
 from chainrule.graph import Value
 from chainrule.inspect.targets.claims import named_by
+from chainrule.inspect.targets.frozen import Generators, put_back, state_of
 from chainrule.inspect.targets.handing import LABELS, positional
 from chainrule.inspect.targets.handwritten import Forward, Slot, Stated, is_floating
 from chainrule.inspect.targets.pairs import Pair, argument_names, slots_of
@@ -28,11 +29,14 @@ LOSSES = ("loss", "compute_loss", "cost", "compute_cost", "calculate_loss", "los
 DEPTH = 4
 """How many attributes and containers deep the arrays of an object are looked for."""
 GRADIENTS = frozenset(["grads", "grad", "gradients", "gradient", "gradient_", "grads_"])
+PARAMETERS = ("params", "parameters", "param", "weights")
 
 
-def parts_of(x: Any, depth: int = DEPTH) -> Iterator[tuple[tuple[Any, ...], Any]]:
+def parts_of(
+    x: Any, depth: int = DEPTH, kinds: Any = np.ndarray | np.floating | Value
+) -> Iterator[tuple[tuple[Any, ...], Any]]:
     """Iterate over the arrays in an object, with the way to each: attributes and keys."""
-    if isinstance(x, np.ndarray | np.floating | Value):
+    if isinstance(x, kinds):
         yield (), x
         return
     if depth == 0:
@@ -47,7 +51,7 @@ def parts_of(x: Any, depth: int = DEPTH) -> Iterator[tuple[tuple[Any, ...], Any]
     else:
         return
     for step, part in steps:
-        for path, array in parts_of(part, depth - 1):
+        for path, array in parts_of(part, depth - 1, kinds):
             yield (step, *path), array
 
 
@@ -91,12 +95,15 @@ class Held(Pair):
         The copy that is run.
     methods
         The names of its forward and its backward method.
+    ways
+        For the way to each parameter all that lead to it: a network lists those of its layers.
     """
 
     pristine: Any = None
     owner: Any = None
     methods: tuple[str, str] = ("forward", "backward")
-    _before: dict[str, Any] = field(default_factory=dict)
+    ways: dict[tuple[Any, ...], list[tuple[Any, ...]]] = field(default_factory=dict)
+    _before: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     def renew(self) -> None:
         """Take a fresh copy."""
@@ -136,12 +143,23 @@ class Held(Pair):
         """Run forward with these parameters on the object."""
         for slot, x in zip(self.slots, values, strict=True):
             if slot.argument is None:
-                put(self.owner, slot.path, x)
-        return super().forward(values)
+                for path in self.ways.get(slot.path, [slot.path]):
+                    put(self.owner, path, x)
+        ran = super().forward(values)
+        if ran.output is None:  # a layer that leaves its output on itself
+            ran.output = getattr(self.owner, "output", None)
+        return ran
+
+    def rewind(self) -> None:
+        """Let the object's own generators draw again what they drew first."""
+        before = dict(parts_of(self.pristine, kinds=Generators))
+        for path, generator in parts_of(self.owner, kinds=Generators):
+            if path in before:
+                put_back(generator, state_of(before[path]))
 
     def backward(self, ran: Forward, cotangent: Any) -> Any:
         """Run backward, and remember what was on the object before."""
-        self._before = {text_of(p): np.array(x) for p, x in parts_of(self.owner)}
+        self._before = {p: np.array(x) for p, x in parts_of(self.owner)}
         return super().backward(ran, cotangent)
 
     def stated(self, returned: Any, ran: Forward) -> list[Stated]:
@@ -151,13 +169,28 @@ class Held(Pair):
         names = {slot.name for slot in self.slots}
         for path, x in parts_of(self.owner):
             key, within = text_of(path), {key for _, key in path if isinstance(key, str)}
-            is_new = key not in self._before or not np.array_equal(self._before[key], x)
+            is_new = path not in self._before or not np.array_equal(self._before[path], x)
             is_gradient = bool(within & GRADIENTS) or any(
                 name in names for name in list(named_by(key))[:-1]
             )
-            if is_new and is_gradient and key not in known and key not in names:
-                stated.append(Stated(key, x))
+            place = self._parameter_at(path)
+            if not is_new or key in known:
+                continue
+            if place is not None or (is_gradient and key not in names):
+                stated.append(Stated(f"grads[{key!r}]" if key in names else key, x, place))
         return stated
+
+    def _parameter_at(self, path: tuple[Any, ...]) -> int | None:
+        """Return the slot of params[0] for the way to grads[0]."""
+        own = {slot.path: k for k, slot in enumerate(self.slots) if slot.argument is None}
+        ways = own | {p: own[way] for way, all_ in self.ways.items() if way in own for p in all_}
+        for k, (kind, key) in enumerate(path):
+            if key in GRADIENTS:
+                for name in PARAMETERS:
+                    other = (*path[:k], (kind, name), *path[k + 1 :])
+                    if other in ways:
+                        return ways[other]
+        return None
 
     def _named(self, ran: Forward) -> Iterator[tuple[str, Any]]:
         """Iterate over what labels may be found in: arguments, the cache, the object."""
@@ -178,16 +211,26 @@ def held_of(
     forward, backward = (getattr(pristine, name) for name in methods)
     taken, said = argument_names(forward, backward, arguments, names)
     slots = slots_of(arguments, said)
-    own = [Slot(text_of(path), x, None, path) for path, x in parts_of(pristine) if is_floating(x)]
+    ways = _ways(pristine)
+    parts = [(path, x) for path, x in parts_of(pristine) if path in ways and is_floating(x)]
+    own = [Slot(text_of(path), x, None, path) for path, x in parts]
     texts = [slot.name for slot in own]
     slots += [slot for slot in own if not _is_gradient(slot, texts) and np.ndim(slot.given)]
     target = Held(
         "object", type(owner).__name__, slots, [forward, backward],
         run_forward=forward, run_backward=backward, arguments=tuple(arguments),
-        names=tuple(said), taken=taken, pristine=pristine, methods=methods,
+        names=tuple(said), taken=taken, pristine=pristine, methods=methods, ways=ways,
     )  # fmt: skip
     target.renew()
     return target
+
+
+def _ways(owner: Any) -> dict[tuple[Any, ...], list[tuple[Any, ...]]]:
+    """Return the first way to each array of an object, and all ways to it."""
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    for path, x in parts_of(owner):
+        found.setdefault(id(x), []).append(path)
+    return {paths[0]: paths for paths in found.values()}
 
 
 def _is_gradient(slot: Slot, names: Sequence[str]) -> bool:

@@ -10,11 +10,12 @@ from chainrule.errors import InputTypeError
 from chainrule.inspect.kinks import distances
 from chainrule.inspect.targets.drawing import drawn, lengths_of, read_shapes, sizes_for
 from chainrule.inspect.targets.examining import Examination, Stop
+from chainrule.inspect.targets.handwritten import as_arrays
 from chainrule.inspect.targets.judging import agrees_with_walk
 from chainrule.inspect.targets.modules import forward_mode_differs, written_in
 from chainrule.inspect.targets.recognise import recognised
-from chainrule.inspect.targets.running import Draw, copied, outcome_of
-from chainrule.inspect.targets.stage import Stage
+from chainrule.inspect.targets.running import Draw, outcome_of
+from chainrule.inspect.targets.stage import Stage, copied
 from chainrule.inspect.targets.tracing import traced
 from chainrule.nn.module import Module
 
@@ -77,7 +78,7 @@ def probes_of(
     >>> probes[0].claims["w"].array, findings
     (array([2., 4.]), [])
     """
-    arguments = tuple(inputs) if type(inputs) in {tuple, list} else (inputs,)
+    arguments = as_arrays(tuple(inputs) if type(inputs) in {tuple, list} else (inputs,))
     said = read_shapes(shapes or {})
     if isinstance(target, Module):
         return _of_modules(target, arguments, seed, count)

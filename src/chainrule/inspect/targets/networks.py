@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from chainrule.inspect.targets.claims import claims_of
-from chainrule.inspect.targets.running import copied
+from chainrule.inspect.targets.stage import copied
 from chainrule.inspect.targets.tracing import traced
 from chainrule.transform import pull_back
 

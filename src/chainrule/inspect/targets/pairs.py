@@ -7,6 +7,7 @@ by their names.
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,21 @@ from chainrule.inspect.targets.handwritten import Forward, Handwritten, Slot, St
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["Pair", "WrongCount", "argument_names", "pair_of", "slots_of"]
+__all__ = ["CannotCall", "Pair", "WrongCount", "argument_names", "pair_of", "slots_of"]
+
+
+class CannotCall(Exception):  # noqa: N818 - it becomes a finding
+    """A backward pass whose parameters cannot all be filled.
+
+    Attributes
+    ----------
+    missing
+        The parameters that nothing is known for.
+    """
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        super().__init__()
+        self.missing = missing
 
 
 class WrongCount(Exception):  # noqa: N818 - it becomes a finding
@@ -110,6 +125,7 @@ class Pair(Handwritten):
     def backward(self, ran: Forward, cotangent: Any) -> Any:
         """Run backward on what its parameters ask for."""
         call = self._handed(ran, cotangent)
+        _require_call(self.run_backward, call)
         return self.run_backward(*call.arguments, **call.options)
 
     def _handed(self, ran: Forward, cotangent: Any) -> Handed:
@@ -173,6 +189,25 @@ class Pair(Handwritten):
             elif g is not None:
                 stated.append(Stated(f"gradient {k}", g, own[0]))
         return stated
+
+
+def _require_call(backward: Callable[..., Any], call: Handed) -> None:
+    """Raise CannotCall if what backward would be handed does not fit its parameters."""
+    try:
+        signature = inspect.signature(backward)
+    except (ValueError, TypeError):
+        return  # of compiled code
+    try:
+        signature.bind(*call.arguments, **call.options)
+    except TypeError as error:
+        bound = signature.bind_partial(**call.options).arguments
+        open_ = [
+            p.name
+            for p in signature.parameters.values()
+            if p.default is p.empty and p.kind not in {p.VAR_POSITIONAL, p.VAR_KEYWORD}
+        ]
+        rest = [name for name in open_ if name not in bound]
+        raise CannotCall(rest[len(call.arguments) :]) from error
 
 
 def _flat(gradients: Mapping[Any, Any]) -> list[tuple[Any, Any]]:

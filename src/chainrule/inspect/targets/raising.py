@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import FrameType
 
-__all__ = ["backward_raises", "fails_in_other_sizes", "forward_raises", "raised_at"]
+__all__ = ["backward_raises", "fails_in_other_sizes", "forward_raises", "raised_at", "said"]
 
 
 def raised_at(error: BaseException) -> tuple[Where, FrameType | None]:
@@ -31,7 +31,8 @@ def raised_at(error: BaseException) -> tuple[Where, FrameType | None]:
     return found[-1] if found else (Where("", 0), None)
 
 
-def _said(error: BaseException) -> str:
+def said(error: BaseException) -> str:
+    """Return the kind of an error, and the first line of what it says."""
     text = str(error).split("\n", 1)[0].rstrip(".")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -68,7 +69,7 @@ def backward_raises(error: BaseException, values: Mapping[str, Any], *, given: b
     return Finding.of(
         "CD101",
         where=str(where),
-        message=f"{_said(error)}{how}.",
+        message=f"{said(error)}{how}.",
         evidence=tuple(evidence),
         fix=Fix(fixes[0]) if fixes else None,
     )
@@ -92,7 +93,7 @@ def forward_raises(error: BaseException, values: Mapping[str, Any]) -> Finding:
     return Finding.of(
         "CD102",
         where=str(where),
-        message=f"On the inputs that were given: {_said(error)}.",
+        message=f"On the inputs that were given: {said(error)}.",
         evidence=(*([f"in: {text}"] if text else []), f"with: {_described(values)}"),
     )
 
@@ -118,7 +119,7 @@ def fails_in_other_sizes(
     return Finding.of(
         "CD103",
         where=str(where),
-        message=f"Forward runs on the given inputs and raises with {lengths}: {_said(error)}.",
+        message=f"Forward runs on the given inputs and raises with {lengths}: {said(error)}.",
         evidence=(f"with: {_described(values)}",),
         advice="The given lengths are used where others fail.",
     )

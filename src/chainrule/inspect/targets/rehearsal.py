@@ -9,8 +9,10 @@ import numpy as np
 import optree
 
 from chainrule.graph import Where
+from chainrule.inspect.targets.changing import FROM_ABOVE
 from chainrule.inspect.targets.pairs import WrongCount
-from chainrule.inspect.targets.running import copied, cotangent_for
+from chainrule.inspect.targets.running import cotangent_for
+from chainrule.inspect.targets.stage import copied
 from chainrule.inspect.targets.surroundings import share_memory
 from chainrule.inspect.targets.watching import Watcher
 
@@ -93,7 +95,7 @@ class Rehearsal:
             self.count, self.stated = count, []
         self.inputs_of_backward = self._written(handed, before)
         if not np.array_equal(upstream, cotangent):
-            self.inputs_of_backward.append("the gradient from above")
+            self.inputs_of_backward.append(FROM_ABOVE)
         inputs = [x for x in handed if isinstance(x, np.ndarray)]
         self.cache_overwritten = [
             name
@@ -134,7 +136,7 @@ class Rehearsal:
         others = {slot.name: x for slot, x in slots if isinstance(x, np.ndarray) and x.ndim}
         others |= {name: x for name, x in cache.items() if not _is_in(x, others.values())}
         if np.ndim(cotangent):
-            others["the gradient from above"] = cotangent
+            others[FROM_ABOVE] = cotangent
         for one in self.stated:
             x = one.array
             if isinstance(x, np.ndarray) and x.ndim:

@@ -7,7 +7,6 @@ pass that cannot be traced, or whose trace gives other numbers, is differentiate
 
 from __future__ import annotations
 
-import copy
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -18,18 +17,19 @@ from chainrule.inspect.probe import Probe
 from chainrule.inspect.targets.claims import claims_of
 from chainrule.inspect.targets.differences import difference
 from chainrule.inspect.targets.handwritten import is_floating
+from chainrule.inspect.targets.stage import copied
 from chainrule.inspect.targets.tracing import agrees, traced
 from chainrule.inspect.targets.watching import Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from chainrule.inspect.probe import Claim
     from chainrule.inspect.targets.handwritten import Forward, Handwritten
     from chainrule.inspect.targets.stage import Stage
     from chainrule.inspect.targets.tracing import Traced
 
-__all__ = ["Draw", "Outcome", "copied", "cotangent_for", "outcome_of"]
+__all__ = ["Draw", "Outcome", "cotangent_for", "outcome_of"]
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,6 @@ class Outcome:
     def claims(self) -> dict[str, Claim]:
         """The claims of the probe, as they can be taken out of it."""
         return cast("dict[str, Claim]", self.probe.claims)
-
-
-def copied(values: Sequence[Any]) -> list[Any]:
-    """Return values whose arrays belong to nobody else; what cannot be copied is the same."""
-    return [copy.deepcopy(x) if isinstance(x, np.ndarray | list | dict) else x for x in values]
 
 
 def cotangent_for(target: Handwritten, ran: Forward, rng: np.random.Generator) -> Any:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from chainrule.inspect.targets.handwritten import Handwritten
 
-__all__ = ["Stage"]
+__all__ = ["Stage", "copied", "private"]
 
 
 class Stage:
@@ -267,3 +267,8 @@ def private(x: Any) -> Any:
         return copy.deepcopy(x)
     except Exception:  # noqa: BLE001 - what is inside may refuse in any way
         return x
+
+
+def copied(values: Sequence[Any]) -> list[Any]:
+    """Return values that belong to nobody else: arrays, containers, settings, generators."""
+    return [x if callable(x) else private(x) for x in values]

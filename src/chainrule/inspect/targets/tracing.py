@@ -6,7 +6,6 @@ be, the loss is found among what was recorded before.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import optree
 
 from chainrule.graph import Value
 from chainrule.inspect.noticing import Noticed, Rank
+from chainrule.inspect.targets.stage import copied
 from chainrule.inspect.targets.watching import Named
 from chainrule.inspect.walking import walk
 
@@ -94,7 +94,7 @@ def _traced(
     keys: dict[str, int] = {}
 
     def run(*xs: Any) -> Any:
-        inside = copy.copy(list(values))
+        inside = copied(values)
         for k, x in zip(places, xs, strict=True):
             inside[k] = x
         for k in constants:
@@ -140,7 +140,7 @@ def _traced(
 
 def _plain_loss(stage: Stage, values: Sequence[Any]) -> Any:
     with stage.set():
-        ran = stage.target.forward(copy.deepcopy(list(values)))
+        ran = stage.target.forward(copied(values))
         return stage.target.loss(ran.output, ran)
 
 

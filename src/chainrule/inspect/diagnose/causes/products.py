@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.inspect.diagnose.guessing import Guess, guesses, same_shape
+from chainrule.inspect.diagnose.guessing import GUESSES, Guess, also, guesses, same_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -249,6 +249,14 @@ def factor_left_out(site: Site) -> Iterator[Guess]:
     if site.was_repeated:
         g = summed_to(g, np.shape(site.number))
     yield Guess(np.array(g), "", "the other factor is not there")
+
+
+@also(GUESSES, "CD244", "region")
+def part_of_the_slope(site: Site) -> Iterator[Guess]:
+    """Yield the gradient from above with one of the factors of the slope alone."""
+    a = site.account.numbers[site.consumer]
+    for key, part in (("a", a), ("1 - a", 1 - a), ("1 + a", 1 + a)):
+        yield Guess(site.upstream * part, key, f"of the slope {key} alone is there")
 
 
 @guesses("CD241", "the gradient of another parameter", "whole", rank=4)

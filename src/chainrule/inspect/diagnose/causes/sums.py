@@ -198,8 +198,13 @@ def _turned(site: Site, edge: Site, chain: list[int]) -> Iterator[Guess]:
         right = np.sum(full, axis=1 - axis, keepdims=True)
         if g.shape == np.shape(edge.number):
             continue
-        for value, made in itertools.pairwise(reversed([*chain])):
-            step = type(site)(account, "edge", made, value)
+        steps = [
+            type(site)(account, "edge", made, value)
+            for value, made in itertools.pairwise(reversed([*chain]))
+        ]
+        if not all(step.acts_alone for step in steps):
+            continue
+        for step in steps:
             g, right = g * step.factor, right * step.factor
         words = f"it was summed over axis {axis}"
         rest = np.asarray(site.true) - np.broadcast_to(right, share.shape) * share
