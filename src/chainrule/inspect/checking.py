@@ -25,32 +25,7 @@ def check(
 ) -> list[Finding]:
     """Return what is wrong with a hand-written backward pass, and which mistake made it so.
 
-    Parameters
-    ----------
-    target
-        What to check: a module that writes its own ``backward``; a pair ``(forward, backward)``
-        of functions, or an object with both, where ``forward(*inputs)`` returns the output or
-        loss and a cache, and ``backward([dout,] cache)`` gradients as a tuple in the order of
-        the arguments or as a dictionary keyed ``W1`` or ``dW1``; an object with ``forward`` and
-        ``compute_gradients``; a closure ``loss(…) → (loss, gradients)``.
-    inputs
-        The arguments of the forward pass, as a tuple; their numbers are the first that are
-        tried.
-    shapes
-        The axes of arguments by letters, ``{"X": "n d", "W1": "d h"}``: with it, other numbers
-        are drawn in shapes whose letters are pairwise distinct primes, so that a factor of 7
-        is the batch and nothing else, and no square matrix hides a transpose.
-    seed
-        Of what is drawn.
-    loss
-        The loss of an object that has none, as ``loss(out, Y)``; without it the usual ones are
-        tried.
-
-    Returns
-    -------
-    list of Finding
-        Empty if all gradients are right. Else what comes first in the backward pass comes
-        first: errors, warnings, and notes on what is right and worth knowing.
+    Its parameters are those of `chainrule.check`, which takes what other packages made, too.
 
     Examples
     --------
