@@ -22,10 +22,20 @@ def rows(count=400, seed=0):
     return pl.DataFrame({"age": age, "income": income, "town": town, "y": y})
 
 
-def run(*arguments, code=0, **options):
+# No file of the process grows beyond 8 kB, bytecode and caches as well: -B leaves them alone.
+_LIMITED = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))
+from chainrule import cli
+cli.main()
+"""
+FULL_DISK = ("-B", "-c", _LIMITED)
+
+
+def run(*arguments, code=0, program=("-m", "chainrule"), **options):
     """Run the command in a process of its own, and return what it printed."""
     done = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-W", "error", "-m", "chainrule", *map(str, arguments)],
+        [sys.executable, "-W", "error", *program, *map(str, arguments)],
         capture_output=True,
         text=True,
         encoding="utf-8",

@@ -2,13 +2,11 @@
 
 import json
 import os
-import resource
-import signal
 import subprocess
 import sys
 
 import pytest
-from table_commands import here, rows
+from table_commands import FULL_DISK, here, rows, run
 
 from chainrule import cli
 from chainrule.interop.data import write_predictions
@@ -86,33 +84,21 @@ def refusing(*_, **__):
     raise PermissionError(13, "Permission denied")
 
 
-@pytest.fixture
-def full_disk():
-    """Let files of this process grow to 8 kB from when it is called, as on a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    signal.signal(signal.SIGXFSZ, handler)
-
-
-def test_a_full_disk_leaves_old_files_as_they_were(
-    folder, tmp_path, monkeypatch, capsys, full_disk
-):
+def test_a_full_disk_leaves_old_files_as_they_were(folder, tmp_path, monkeypatch, capsys):
     model, out, picture = tmp_path / "m", tmp_path / "p.csv", tmp_path / "m.png"
     common = ["train", folder / "t.csv", "--target", "y", "--out", model, "--epochs", "2"]
     here(monkeypatch, capsys, *common)
     before = model.read_bytes()
     out.write_text("old")
-    full_disk()
-    _, said = here(monkeypatch, capsys, *common, "--seed", "1", code=1)
+    _, said = run(*common, "--seed", "1", code=1, program=FULL_DISK)
     assert "CR904 FileAccessError" in said
     assert "File too large" in said
     assert model.read_bytes() == before
-    _, said = here(monkeypatch, capsys, "predict", model, folder / "t.csv", "--out", out, code=1)
+    predict = ["predict", model, folder / "t.csv", "--out", out]
+    _, said = run(*predict, code=1, program=FULL_DISK)
     assert "CR904 FileAccessError: the file cannot be written: File too large." in said
     assert out.read_text() == "old"
-    _, said = here(monkeypatch, capsys, *common, "--hidden", "2", "--plot", picture, code=1)
+    _, said = run(*common, "--hidden", "2", "--plot", picture, code=1, program=FULL_DISK)
     assert "File too large" in said
     assert sorted(x.name for x in tmp_path.iterdir()) == ["m", "p.csv"]
 

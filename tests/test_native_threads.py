@@ -1,8 +1,11 @@
 """Threads share a plan: the same numbers to rounding, the same bits each time."""
 
+import ctypes
 import itertools
 import signal
 import threading
+from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ import chainrule as cr
 from chainrule import nn, train
 from chainrule.errors import DivergenceError
 from chainrule.execute import Program
-from chainrule.execute.native import code, sharing
+from chainrule.execute.native import code, sharing, team
 from chainrule.execute.native.code import threads_for
 from chainrule.execute.native.program import NativeProgram
 from chainrule.execute.native.sharing import share
@@ -185,33 +188,57 @@ def test_runs_one_after_the_other_keep_out_of_each_others_way():
             np.testing.assert_allclose(w, alone[name], rtol=1e-6, atol=1e-8)
 
 
+class StopError(Exception):
+    """Raised by the handler of a signal."""
+
+
+def stop(*_):
+    raise StopError
+
+
+@pytest.fixture
+def alarmed():
+    """Let an alarm raise an error, in a process that has another thread which can take it."""
+    over = threading.Event()
+    other = threading.Thread(target=over.wait)
+    other.start()
+    before = signal.signal(signal.SIGALRM, stop)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+    over.set()
+    other.join()
+
+
+@pytest.mark.usefixtures("alarmed")
 def test_a_signal_during_a_run_waits_for_its_end():
-    class StopError(Exception):
-        pass
-
-    def stop(*_):
-        raise StopError
-
     shared = cr.compile(lambda x: np.sum(np.tanh(x) @ x), threads=2)
     x = np.random.default_rng(0).normal(size=(200, 200))
     expected, stopped = shared(x), 0
-    before = signal.signal(signal.SIGALRM, stop)
-    try:
-        for k in range(100):
+    for k in range(200):
+        with suppress(StopError):
             try:
                 signal.setitimer(signal.ITIMER_REAL, 1e-4 + (k % 17) * 3e-5)
                 for _ in range(5):
                     shared(x)
             except StopError:
                 stopped += 1
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-    except StopError:
-        pass
-    finally:
-        signal.signal(signal.SIGALRM, before)
+            signal.setitimer(signal.ITIMER_REAL, 0)
     assert stopped
     assert shared(x) == expected
+
+
+@pytest.mark.usefixtures("alarmed")
+def test_a_signal_between_the_jobs_of_a_team_waits_until_all_have_theirs(monkeypatch):
+    class Member:
+        def prepare(self, *_):
+            return partial(ctypes.CDLL(None)["raise"], int(signal.SIGALRM))
+
+    done = []
+    monkeypatch.setattr(team, "_members", [Member(), Member()])
+    with pytest.raises(StopError):
+        team.let_run([partial(done.append, k) for k in range(3)])
+    assert done == [0]  # the caller's, without which the others would wait for ever
 
 
 def test_two_callers_of_shared_programs_do_not_wait_for_each_other_for_ever():

@@ -251,17 +251,8 @@ class NativeProgram:
         else:
             desk.share()
             jobs = [
-                functools.partial(
-                    _with_held,
-                    (advances, done),
-                    *(repeat, table.ctypes.data, desk.memory, k, desk.meeting, *last[k]),
-                )
+                functools.partial(repeat, table.ctypes.data, desk.memory, k, desk.meeting, *last[k])
                 for k, table in enumerate(desk.tables)
             ]
             status = let_run(jobs)
         return done[0].value, int(status)
-
-
-def _with_held(_: object, run: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function while something that it works on is held."""
-    return run(*arguments)

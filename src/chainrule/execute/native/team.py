@@ -12,12 +12,14 @@ import os
 import signal
 import sys
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from functools import partial
+from operator import call
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["cores", "let_run", "rest_address"]
 
@@ -28,35 +30,27 @@ _LATER = [
     for name in ("SIGINT", "SIGTERM", "SIGALRM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCHLD")
     if hasattr(signal, name)
 ]
-"""Signals that wait until a run is over."""
+"""Signals that are for the callers, not for their helpers."""
 
 
 def let_run(jobs: Sequence[Callable[[], Any]]) -> Any:
     """Run jobs at the same time, the first here, and return what it returns.
 
-    The first ends when all others have: the code sees to that.
+    The first ends when all others have: the code sees to that. Each job calls a function that is
+    not written in Python.
     """
-    with _lock, _undisturbed():  # two teams at once would wait for each other's members
+    with _lock:  # two teams at once would wait for each other's members
         while len(_members) < len(jobs) - 1:
             _members.append(_Member())
         elsewhere, anywhere = _places()
-        for member, job in zip(_members, jobs[1:], strict=False):
-            member.give(job, elsewhere, anywhere)
-        return jobs[0]()
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let signals wait: an exception between two jobs would leave a team that waits for ever."""
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _LATER)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        steps = [
+            member.prepare(job, elsewhere, anywhere)
+            for member, job in zip(_members, jobs[1:], strict=False)
+        ]
+        # All at once: a signal's handler, which may raise, runs between two instructions of
+        # Python, and none of these is one. After a part of them, a team would wait for ever.
+        *_, answer = map(call, [*steps, jobs[0]])
+        return answer
 
 
 class _Member:
@@ -67,8 +61,10 @@ class _Member:
         self._thread = threading.Thread(target=self._work, name="chainrule", daemon=True)
         self._thread.start()
 
-    def give(self, job: Callable[[], Any], elsewhere: set[int], anywhere: set[int]) -> None:
-        """Let the thread do a job, and wake up on a core that the caller is not on.
+    def prepare(
+        self, job: Callable[[], Any], elsewhere: set[int], anywhere: set[int]
+    ) -> Callable[[], Any]:
+        """Return what lets the thread do a job, waking up on a core that the caller is not on.
 
         Otherwise the system may wake it on the caller's, which does not give that up, and takes
         some milliseconds to see that another core is free.
@@ -76,7 +72,7 @@ class _Member:
         thread = self._thread.native_id
         if elsewhere and thread is not None:
             _put_on(thread, elsewhere)
-        self._queue.put((job, anywhere if elsewhere else set()))
+        return partial(self._queue.put, (job, anywhere if elsewhere else set()))
 
     def _work(self) -> None:
         if hasattr(signal, "pthread_sigmask"):  # signals are the caller's
@@ -86,7 +82,7 @@ class _Member:
             if anywhere:
                 _put_on(0, anywhere)
             job()
-            del job  # and with it the memory that it works in
+            del job
 
 
 def _put_on(thread: int, places: set[int]) -> None:
