@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from chainrule.errors import is_library
+from chainrule.errors.root import is_library
 from chainrule.graph.graph import NOWHERE, Where
 
 __all__ = ["user_line"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.errors import is_library
+from chainrule.errors.root import is_library
 from chainrule.graph import Value
 from chainrule.inspect.noticing import Rank
 from chainrule.nn import Module

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from chainrule.errors import is_library
+from chainrule.errors.root import is_library
 from chainrule.graph import Tracer, Value
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from chainrule.errors import is_library
+from chainrule.errors.root import is_library
 from chainrule.graph import Value
 from chainrule.nn import Module
 from chainrule.nn.parameters import Parameter

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.errors import is_library
+from chainrule.errors.root import is_library
 from chainrule.graph import Value, Where
 from chainrule.inspect.probe import Observed
 
