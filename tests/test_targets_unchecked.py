@@ -328,3 +328,42 @@ def test_a_network_that_lists_the_parameters_of_its_layers_has_each_once(sign):
 
     assert is_right(Network(), (X,)) == (sign == 1)
     assert len(probes_of(Network(), (X,))[0][0].claims) == 2
+
+
+# ------------------------------------------------------------------ gradients of what is around
+
+
+@pytest.mark.parametrize("kind", ["closure", "pair"])
+def test_gradients_of_global_arrays_are_said_to_be_that(kind):
+    w, b = rng.normal(size=(3, 2)), rng.normal(size=2)
+
+    def loss(x):
+        z = x @ w + b
+        return np.sum(z**2), (x, 2 * z)
+
+    def backward(cache):
+        x, dz = cache
+        return x.T @ dz, dz.sum(axis=0)
+
+    def both(x):
+        value, cache = loss(x)
+        return value, *backward(cache)
+
+    finding = only(both if kind == "closure" else (loss, backward), (X,))
+    assert (finding.code, finding.severity) == ("CD119", "warning")
+    assert finding.message.startswith("2 gradients are returned for arguments with 1 array, and")
+    assert finding.advice.endswith("after the others: b, w.")
+
+
+def test_gradients_without_a_loss_are_said_to_lack_it():
+    weights, biases = [rng.normal(size=(2, 3)), rng.normal(size=(1, 2))], [np.zeros(2), np.zeros(1)]
+
+    def backprop(x, y):
+        hidden = np.tanh(weights[0] @ x + biases[0])
+        delta = weights[1] @ hidden + biases[1] - y
+        before = (weights[1].T @ delta) * (1 - hidden**2)
+        return [before, delta], [np.outer(before, x), np.outer(delta, hidden)]
+
+    finding = only(backprop, (X[0], np.ones(1)))
+    assert finding.code == "CD129"
+    assert "returns a tuple of a list of float64[2]" in finding.message

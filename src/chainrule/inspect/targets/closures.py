@@ -53,8 +53,10 @@ class Closure(Pair):
         y = self.run_forward(*self.together(values))
         if not isinstance(y, tuple | list) or len(y) < 2:
             raise NoPair(y)
-        if len(y) == 2 and isinstance(y[0], dict) and not np.ndim(y[1]):
+        if len(y) == 2 and isinstance(y[0], dict) and _may_be_loss(y[1]):
             y = y[::-1]  # return gradients, cost
+        if not _may_be_loss(y[0]):
+            raise NoPair(y)
         gradients = y[1] if len(y) == 2 else tuple(y[1:])
         return Forward(y[0], (), values, gradients)
 
@@ -76,6 +78,15 @@ class Closure(Pair):
                 return [Stated("gradient", np.array(returned), 0)]
             returned = tuple(returned)
         return super().stated(returned, ran)
+
+
+def _may_be_loss(x: Any) -> bool:
+    """Return whether something may be a loss, or an output: not a container of several arrays."""
+    if x is None or isinstance(x, dict | str):
+        return False
+    if not isinstance(x, list | tuple):
+        return True
+    return not any(isinstance(part, dict | list | tuple) or np.ndim(part) for part in x)
 
 
 def closure_of(

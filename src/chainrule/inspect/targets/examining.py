@@ -23,7 +23,7 @@ from chainrule.inspect.targets.pairs import CannotCall, WrongCount
 from chainrule.inspect.targets.rehearsal import Rehearsal, first_change, source_of
 from chainrule.inspect.targets.reordering import reordered
 from chainrule.inspect.targets.stage import copied
-from chainrule.inspect.targets.surroundings import inputs_apart, shared_by
+from chainrule.inspect.targets.surroundings import inputs_apart, miscounted, shared_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -194,7 +194,7 @@ class Examination:
             self._say(returned.returns_nothing(self.target.name, self.where))
             raise Stop
         if rehearsal.count is not None:
-            self._say(returned.wrong_count(rehearsal.count, self.where))
+            self._say(miscounted(self.target.functions, rehearsal.count, self.where))
             raise Stop
         if rehearsal.inputs_of_backward:
             names = rehearsal.inputs_of_backward

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from chainrule.inspect.finding import Finding, cause
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from chainrule.inspect.targets.pairs import WrongCount
 
 __all__ = [
     "differences_alone",
@@ -16,6 +19,7 @@ __all__ = [
     "no_loss",
     "not_finite",
     "not_used",
+    "parameters_around",
     "randomness_held",
     "shared_globals",
     "shared_inputs",
@@ -49,7 +53,8 @@ def not_used(name: str, *, claimed: bool) -> Finding:
 def shared_globals(names: Sequence[str]) -> Finding:
     """Forward and backward read the same arrays around them, which are no arguments.
 
-    It sees global arrays and dictionaries of arrays that both functions refer to.
+    It sees global arrays and dictionaries of arrays that both functions refer to; and any around
+    a function that returns more gradients than it takes arrays.
 
     Why it matters: they are constants here. A parameter that is read this way has no gradient
     that could be checked.
@@ -64,6 +69,18 @@ def shared_globals(names: Sequence[str]) -> Finding:
         message=f"Forward and backward both read {', '.join(names)} from around them, as "
         "constants: their gradients are not checked.",
         advice="Pass what has a gradient as an argument.",
+    )
+
+
+def parameters_around(names: Sequence[str], count: WrongCount) -> Finding:
+    """Return the same finding for gradients of what is no argument: nothing could be checked."""
+    arrays = f"{len(count.wanted)} array{'s' * (len(count.wanted) != 1)}"
+    return dataclasses.replace(
+        shared_globals(names),
+        severity="warning",
+        message=f"{count.got} gradients are returned for arguments with {arrays}, and "
+        f"{', '.join(names)} are read from around the function, as constants. Nothing was checked.",
+        advice=f"Pass what has a gradient as an argument, after the others: {', '.join(names)}.",
     )
 
 

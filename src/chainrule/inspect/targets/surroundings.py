@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.inspect.targets import situation
+from chainrule.errors.root import is_library
+from chainrule.inspect.targets import returned, situation
 from chainrule.inspect.targets.frozen import referred
 
 if TYPE_CHECKING:
@@ -15,20 +17,44 @@ if TYPE_CHECKING:
 
     from chainrule.inspect.finding import Finding
     from chainrule.inspect.targets.handwritten import Slot
+    from chainrule.inspect.targets.pairs import WrongCount
 
-__all__ = ["inputs_apart", "share_memory", "shared_by"]
+__all__ = ["inputs_apart", "miscounted", "share_memory", "shared_by"]
 
 
 def shared_by(functions: Sequence[Callable[..., Any]]) -> list[str]:
     """Return the names of floating-point arrays around all of some functions."""
     if len(functions) < 2:
         return []
-    around = [referred(function) for function in functions]
+    first, *others = [referred(function) for function in functions]
     return [
         name
-        for name, x in around[0].items()
-        if _is_array(x) and all(other.get(name) is x for other in around[1:])
+        for name, x in first.items()
+        if _is_array(x) and all(other.get(name) is x for other in others)
     ]
+
+
+def miscounted(functions: Sequence[Callable[..., Any]], count: WrongCount, where: str) -> Finding:
+    """Return what is wrong where there are not as many gradients as arrays."""
+    around = _read_by(functions)
+    if count.got > len(count.wanted) and around:
+        return dataclasses.replace(situation.parameters_around(around, count), where=where)
+    return returned.wrong_count(count, where)
+
+
+def _read_by(functions: Sequence[Callable[..., Any]]) -> list[str]:
+    """Return the names of floating-point arrays around functions, and around what they call."""
+    found: dict[str, None] = {}
+    waiting, seen = list(functions), set(map(id, functions))
+    while waiting:
+        function = waiting.pop(0)
+        for name, x in referred(function).items():
+            if _is_array(x):
+                found[name] = None
+            elif hasattr(x, "__code__") and not is_library(x.__code__.co_filename):
+                waiting += [x] * (id(x) not in seen)
+                seen.add(id(x))
+    return list(found)
 
 
 def _is_array(x: Any) -> bool:
