@@ -38,7 +38,7 @@ coverage: .venv/stamp ## Run the tests and hold the branch coverage of graph, op
 	@$(PARALLEL) $(PYTEST) --numprocesses=$(WORKERS) --dist=loadfile --cov --cov-report=term $(ARGS)
 
 slow: .venv/stamp ## Run the tests that take long
-	@$(PYTEST) -m slow --timeout=7200 $(ARGS)
+	@$(PYTEST) -m slow $(ARGS)
 
 bench: .venv-bench/stamp ## Time what is promised, in turn with its peers (an environment of its own)
 	@.venv-bench/bin/python -m benchmarks $(ARGS)

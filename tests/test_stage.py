@@ -12,7 +12,7 @@ from chainrule.inspect.targets.drawing import like, read_shapes, sizes_for
 from chainrule.inspect.targets.frozen import Frozen, referred
 from chainrule.inspect.targets.handing import handed
 from chainrule.inspect.targets.handwritten import Forward
-from chainrule.inspect.targets.pairs import pair_of
+from chainrule.inspect.targets.several import pair_of
 from chainrule.inspect.targets.stage import Stage
 
 TABLE = {"rows": np.arange(3.0), "list": [1, 2]}

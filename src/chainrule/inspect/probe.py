@@ -98,6 +98,9 @@ class Probe:
     differences
         The gradient of each claimed argument by central differences, by name: all there is to
         compare with where the forward pass was not traced; else empty.
+    above
+        What backward calls the gradient of each of several outputs, and the entries of the
+        cotangent that it is: a slice, and a shape.
     given
         Whether the numbers are the user's own, and not drawn.
     again
@@ -114,5 +117,6 @@ class Probe:
     batch: int | None = None
     before: Walk | None = None
     differences: Mapping[str, Array] = field(default_factory=dict)
+    above: Mapping[str, tuple[slice, tuple[int, ...]]] = field(default_factory=dict)
     given: bool = False
     again: Callable[[str, Array], Array] | None = None

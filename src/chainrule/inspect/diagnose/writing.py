@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING
 
 from chainrule.explain import gradient
+from chainrule.inspect.diagnose.outputs import of_outputs
 from chainrule.inspect.diagnose.watched import per_example
 from chainrule.inspect.finding import Fix
 
@@ -46,6 +47,8 @@ def fix_for(account: Account, value: int) -> Fix | None:
     letters = _letters(account)
     numpy = _DIVISOR.sub(lambda match: f"/ {letters.get(int(match[1]), match[1])}", found.numpy)
     latex = found.latex
+    if account.probe.above:
+        return of_outputs(account, names, Fix(numpy, latex))
     if per_example(account):
         numpy, latex = _of_examples(account, value, names, numpy, latex)
     return Fix(numpy, latex)

@@ -67,12 +67,15 @@ class Forward:
         The numbers that it ran on, in the order of the slots.
     gradients
         What a closure returned beside the loss.
+    shapes
+        Of the outputs, where several lie end to end in one.
     """
 
     output: Any
     rest: tuple[Any, ...]
     values: Sequence[Any]
     gradients: Any = None
+    shapes: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,10 @@ class Handwritten(ABC):
     def takes_cotangent(self, ran: Forward) -> bool:  # noqa: ARG002 - a pair reads it
         """Return whether backward is handed a gradient from above."""
         return True
+
+    def above(self, ran: Forward) -> dict[str, tuple[slice, tuple[int, ...]]]:  # noqa: ARG002
+        """Return where the gradient of each of several outputs lies in the one from above."""
+        return {}
 
     def own_loss(self) -> Callable[..., Any] | None:
         """Return a function of the target's own from output and labels to the loss."""

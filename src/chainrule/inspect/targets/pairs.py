@@ -22,7 +22,7 @@ from chainrule.inspect.targets.handwritten import Forward, Handwritten, Slot, St
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["CannotCall", "Pair", "WrongCount", "argument_names", "pair_of", "slots_of"]
+__all__ = ["CannotCall", "Pair", "WrongCount", "argument_names", "slots_of"]
 
 
 class CannotCall(Exception):  # noqa: N818 - it becomes a finding
@@ -124,15 +124,19 @@ class Pair(Handwritten):
 
     def backward(self, ran: Forward, cotangent: Any) -> Any:
         """Run backward on what its parameters ask for."""
-        call = self._handed(ran, cotangent)
-        _require_call(self.run_backward, call)
-        return self.run_backward(*call.arguments, **call.options)
+        call, backward = self._handed(ran, cotangent), self.called(ran)
+        _require_call(backward, call)
+        return backward(*call.arguments, **call.options)
+
+    def called(self, ran: Forward) -> Callable[..., Any]:  # noqa: ARG002 - outputs may be several
+        """Return what is called as backward after a forward pass."""
+        return self.run_backward
 
     def _handed(self, ran: Forward, cotangent: Any) -> Handed:
         arguments = self.together(ran.values)
         names = self.names or parameter_names(self.run_forward, len(arguments))
         return handed(
-            self.run_backward,
+            self.called(ran),
             ran,
             cotangent,
             {name: x for name, x in zip(names, arguments, strict=True) if name},
@@ -216,37 +220,6 @@ def _flat(gradients: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
     for key, x in gradients.items():
         found += _flat(x) if isinstance(x, dict) else [(key, x)]
     return found
-
-
-def pair_of(
-    forward: Callable[..., Any],
-    backward: Callable[..., Any],
-    arguments: Sequence[Any],
-    names: Sequence[str] | None = None,
-) -> Pair:
-    """Return two functions in the form that is run.
-
-    Parameters
-    ----------
-    forward, backward
-        The functions.
-    arguments
-        What forward is called with, and after that what backward alone takes, such as labels.
-    names
-        What the arguments are called; as forward's parameters, if it is not said.
-    """
-    taken, said = argument_names(forward, backward, arguments, names)
-    return Pair(
-        "pair",
-        getattr(backward, "__name__", "backward"),
-        slots_of(arguments, said),
-        [forward, backward],
-        run_forward=forward,
-        run_backward=backward,
-        arguments=tuple(arguments),
-        names=tuple(said),
-        taken=taken,
-    )
 
 
 def argument_names(

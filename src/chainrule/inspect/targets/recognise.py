@@ -9,7 +9,7 @@ from chainrule.graph import describe
 from chainrule.inspect.targets.closures import closure_of
 from chainrule.inspect.targets.handwritten import Handwritten
 from chainrule.inspect.targets.held import held_of
-from chainrule.inspect.targets.pairs import pair_of
+from chainrule.inspect.targets.several import pair_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

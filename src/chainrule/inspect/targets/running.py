@@ -121,6 +121,7 @@ def outcome_of(stage: Stage, draw: Draw, before: Draw | None, rng: np.random.Gen
             batch=target.batch(draw.values, draw.sizes),
             before=earlier.walk if earlier is not None else None,
             differences={} if has_walk else _differences(stage, draw, cotangent, claims),
+            above=target.above(ran),
             given=draw.given,
             again=_again(stage, draw, cotangent),
         ),

@@ -146,12 +146,21 @@ def normalisation_incomplete(site: Site) -> Iterator[Guess]:
     if len(consumers) > 1:
         for consumer in consumers:
             part = site.account.contribution(consumer, site.value)
-            words = f"what comes by way of {site.account.name(consumer)} is missing"
+            words = f"what comes {_way(site, consumer, part)} is missing"
             yield Guess(site.true - part, f"without {consumer}", words)
             if len(consumers) > 2:
                 yield Guess(
                     part, f"only {consumer}", f"all but {site.account.name(consumer)} is missing"
                 )
+
+
+def _way(site: Site, consumer: int, part: Any) -> str:
+    """Return how a part of a gradient comes: from above, or through what reads the value."""
+    for parameter, (entries, shape) in site.account.probe.above.items():
+        above = site.account.probe.cotangent[entries].reshape(shape)
+        if np.array_equal(above, part):
+            return f"from above, {parameter},"
+    return f"by way of {site.account.name(consumer)}"
 
 
 def _sums(site: Site) -> Iterator[Guess]:
