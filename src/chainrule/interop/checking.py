@@ -45,7 +45,9 @@ def check(
         What to check: a module that writes its own ``backward``; a pair ``(forward, backward)``
         of functions, or an object with both, where ``forward(*inputs)`` returns the output or
         loss and a cache, and ``backward([dout,] cache)`` gradients as a tuple in the order of
-        the arguments or as a dictionary keyed ``W1`` or ``dW1``; an object with ``forward`` and
+        the arguments or as a dictionary keyed ``W1`` or ``dW1``; several outputs with a gradient
+        each, ``forward → (h, c, cache)`` and ``backward(dh, dc, cache)``; an object with
+        ``forward`` and
         ``compute_gradients``; a closure ``loss(…) → (loss, gradients)``, also as a method of an
         object that has the parameters; a ``MLPClassifier`` or ``MLPRegressor`` of scikit-learn;
         a ``torch.autograd.Function``, or a ``torch.nn.Module`` that uses one.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from chainrule.inspect.diagnose.sizes import Symbol, batch_of, symbols
+from chainrule.inspect.diagnose.turns import Turn, turns_of
 from chainrule.ops import sum_to
 from chainrule.transform import pull_back, push_forward
 
@@ -151,6 +152,11 @@ class Account:
             for k, i in enumerate(record.inputs)
             if i == value and record.op is not None and not record.op.is_flat(k)
         ]
+
+    @cached_property
+    def turns(self) -> Mapping[int, Turn]:
+        """Which nodes are one line of a loop, at several turns."""
+        return turns_of(self.graph)
 
     @cached_property
     def has_data(self) -> list[bool]:

@@ -16,14 +16,17 @@ from chainrule.inspect.diagnose import causes
 from chainrule.inspect.diagnose.account import ROUNDING, Account, close
 from chainrule.inspect.diagnose.guessing import DIRECTIONS, FACTORS, GUESSES
 from chainrule.inspect.diagnose.sites import Site, sites
+from chainrule.inspect.diagnose.turns import inner_turns
 from chainrule.inspect.diagnose.watched import per_example
+from chainrule.inspect.diagnose.writing import fix_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from chainrule.inspect.diagnose.guessing import Guess, Rule
+    from chainrule.inspect.finding import Fix
 
-__all__ = ["Hypothesis", "hypotheses"]
+__all__ = ["Hypothesis", "hypotheses", "made_at", "made_by", "twin"]
 
 assert causes.__all__  # noqa: S101 - importing them declares them
 
@@ -66,11 +69,26 @@ class Hypothesis:
         found = []
         for account, array in zip(accounts, self.arrays, strict=True):
             site = twin(self.site, account)
-            found.append(_applied(account, site, array))
+            found.append(made_at(account, site, array))
         return found
 
+    def name(self, account: Account, value: int) -> str:
+        """Return what a finding calls a value."""
+        return account.name(value)
 
-def _applied(account: Account, site: Site, array: Any) -> Account:
+    def fix(self, account: Account, value: int) -> Fix | None:
+        """Return the right line, unless nothing is known of the forward pass."""
+        return None if account.is_surrogate else fix_for(account, value)
+
+    def adjoints(self, account: Account) -> Mapping[int, Any]:
+        """Return all gradients of the first probe as the mistake makes them."""
+        array = self.arrays[0]
+        if np.shape(array) != np.shape(self.site.true):
+            return {**account.adjoints, self.site.value: array}
+        return account.with_change(self.site.value, array - self.site.true)
+
+
+def made_at(account: Account, site: Site, array: Any) -> Account:
     """Return the account in which what a place hands on is another array."""
     whole = account.gradient(site.value)
     if np.shape(array) == np.shape(site.true) == np.shape(whole):
@@ -94,7 +112,11 @@ def hypotheses(
     make a right one further down.
     """
     first = accounts[0]
+    parameters = {c.node for c in first.claims.values() if c.node is not None}
+    inner = inner_turns(first.graph, first.turns, parameters)
     for site in sites(first):
+        if site.value in inner or site.consumer in inner:
+            continue
         reached = first.spread({site.value: np.ones(np.shape(site.number))})
         affected = [
             name

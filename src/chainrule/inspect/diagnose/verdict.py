@@ -16,12 +16,12 @@ from chainrule.inspect.diagnose.account import NOISE, ROUNDING, Account, distanc
 from chainrule.inspect.diagnose.corners import at_corners
 from chainrule.inspect.diagnose.custom import averaging_layer, left_out
 from chainrule.inspect.diagnose.guessing import RANKS
+from chainrule.inspect.diagnose.repeated import repeated
 from chainrule.inspect.diagnose.search import Hypothesis, hypotheses
 from chainrule.inspect.diagnose.sites import Site
 from chainrule.inspect.diagnose.surrogate import Surrogate
 from chainrule.inspect.diagnose.unexplained import rounding, unexplained
-from chainrule.inspect.diagnose.watched import line_of, support
-from chainrule.inspect.diagnose.writing import fix_for
+from chainrule.inspect.diagnose.watched import line_of, seen_as, support
 from chainrule.inspect.finding import CAUSES, Finding
 
 if TYPE_CHECKING:
@@ -64,17 +64,19 @@ def _found(accounts: list[Account]) -> list[Finding]:
     placed: list[tuple[int, Finding]] = []
     if rounded := loosened(accounts, _wrong(accounts), NOISE):
         placed.append((-1, rounded))
+    loops = True
     for _ in range(MOST):
         wrong = _wrong(accounts)
         if not wrong:
             break
-        best, equals = _best(accounts, wrong)
+        best, equals = _best(accounts, wrong, loops=loops)
         if best is not None:
             placed.append((_when(best.site), _finding(accounts, best, equals, wrong)))
             accounts = best.applied(accounts)
         elif rounded := loosened(accounts, wrong, ROUNDING):
             placed.append((-1, rounded))
         else:
+            loops = False
             value, found, accounts = unexplained(accounts, wrong)
             placed.append((_when(Site(accounts[0], "whole", value)), found))
     if not placed:
@@ -133,10 +135,12 @@ def _wrong(accounts: Sequence[Account]) -> list[str]:
 
 
 def _best(
-    accounts: Sequence[Account], wrong: Sequence[str]
+    accounts: Sequence[Account], wrong: Sequence[str], *, loops: bool
 ) -> tuple[Hypothesis | None, list[Hypothesis]]:
     """Return the mistake that explains most, and those that explain the same at the same value."""
     found = list(hypotheses(accounts, wrong))
+    if not found and loops:
+        found = list(repeated(accounts, wrong))
     if not found:
         first = accounts[0].claims[wrong[0]].node or 0
         loose = list(hypotheses(accounts, wrong, strict=False))
@@ -146,7 +150,7 @@ def _best(
     most = max(len(h.explained) for h in found)
     full = [h for h in found if len(h.explained) == most]
     first_account = accounts[0]
-    supports = {id(h): support(first_account, _adjoints(first_account, h)) for h in full}
+    supports = {id(h): support(first_account, h.adjoints(first_account)) for h in full}
     top = max(supports.values())
     full = [h for h in full if supports[id(h)] == top]
     lowest = min(full, key=lambda h: (not first_account.is_named(h.site.value), h.site.value))
@@ -158,14 +162,6 @@ def _best(
 def _strangeness(key: str) -> int:
     """Return how far-fetched a factor is: a quotient of two sizes is, beside a 2 or a ½."""
     return 10 * ("*" in key or ("/" in key and not key.startswith("1/")))
-
-
-def _adjoints(account: Account, hypothesis: Hypothesis) -> dict[int, Any]:
-    """Return all gradients as a mistake makes them."""
-    array, site = hypothesis.arrays[0], hypothesis.site
-    if np.shape(array) != np.shape(site.true):
-        return {**account.adjoints, site.value: array}
-    return account.with_change(site.value, array - site.true)
 
 
 def _finding(
@@ -181,8 +177,10 @@ def _finding(
         value = account.claims[best.explained[0]].node or 0
     if best.about is not None:
         value = best.about
-    name = account.name(value)
-    adjoints = _adjoints(account, best)
+    name = best.name(account, value)
+    adjoints = best.adjoints(account)
+    if not account.is_named(value) and not account.is_claimed(value):
+        name = seen_as(account, adjoints.get(value)) or name
     where, text = line_of(account, [adjoints.get(value), best.arrays[0], *_claimed(account, best)])
     codes = [h.code for h in equals if h.code != best.code]
     also = tuple(f"{code} {CAUSES[code].name}" for code in dict.fromkeys(codes))
@@ -196,7 +194,7 @@ def _finding(
         where=where,
         message=message.strip(),
         evidence=tuple(_evidence(account, best, adjoints, text)),
-        fix=None if account.is_surrogate else fix_for(account, value),
+        fix=best.fix(account, value),
         confidence=_confidence(accounts, also),
         also=also,
         ambiguous=_undecided(account, best, equals),

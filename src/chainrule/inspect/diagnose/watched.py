@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
     from chainrule.inspect.diagnose.account import Account
     from chainrule.inspect.probe import Observed
 
-__all__ = ["gradient_of", "line_of", "per_example", "stand_in", "support"]
+__all__ = ["gradient_of", "line_of", "per_example", "seen_as", "stand_in", "support"]
+
+
+_GRADIENT = re.compile(r"^(?:d|grad|delta)_?([A-Za-z]\w*)$")
 
 
 def stem(name: str) -> str:
@@ -125,6 +129,19 @@ def line_of(account: Account, arrays: list[Any]) -> tuple[str, str]:
             if watched.shape == np.shape(array) and _same(watched, array, m, account.floor):
                 return str(seen.where), seen.text
     return "", ""
+
+
+def seen_as(account: Account, array: Any) -> str:
+    """Return ``a`` if the variable ``da`` has an array; empty if none with a d does.
+
+    A pre-activation that is no variable in the forward pass may have its gradient in one.
+    """
+    for seen, watched in gradients(account):
+        if _same(watched, array, account.batch or 1, account.floor):
+            found = _GRADIENT.match(seen.name)
+            if found:
+                return found[1]
+    return ""
 
 
 def stand_in(account: Account) -> Iterator[tuple[int, Any, Observed]]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fix_for"]
 
-_MADE_UP = re.compile(r"\b[cv]\d+\b|# a sum of")
+_MADE_UP = re.compile(r"\bd?[cv]\d+\b|# a sum of")
 _LONGEST = 200
 _DIVISOR = re.compile(r"/ (\d+)\b")
 

@@ -197,11 +197,11 @@ def another_layer(site: Site) -> Iterator[Guess]:
         if np.shape(z) != np.shape(site.number):
             continue
         words = f"the slope is that at {account.name(region.base)}"
-        yield Guess(site.upstream * site.slope(z), f"{region.base}", words)
+        yield Guess(site.upstream * site.slope(z), f"#{region.base}", words)
         yield Guess(
             site.upstream * site.slope(a),
-            f"{region.end}",
+            f"#{region.end}",
             f"the slope is that at {account.name(region.end)}",
         )
         if own is not None:
-            yield Guess(site.upstream * slope(own, z, a), f"{region.base} {region.end}", words)
+            yield Guess(site.upstream * slope(own, z, a), f"#{region.base} #{region.end}", words)

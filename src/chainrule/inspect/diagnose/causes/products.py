@@ -178,7 +178,7 @@ def another_array(site: Site) -> Iterator[Guess]:
             words = f"it was formed with {account.name(index)} in place of {account.name(other)}"
             y = with_operand(site, other, account.numbers[index])
             if np.shape(y) == np.shape(site.number):
-                yield Guess(y, f"{other} {index}", words)
+                yield Guess(y, f"#{other} #{index}", words)
 
 
 @guesses("CD218", "upstream gradient ignored", "edge", "region", rank=8)

@@ -126,7 +126,7 @@ def _edge(site: Site, old: Any) -> Iterator[Guess]:
             total = summed_to(total, np.shape(site.number))
         if np.shape(total) == np.shape(site.number):
             words = f"{account.name(index)} is that of the batch before"
-            yield Guess(total, f"{index}", words)
+            yield Guess(total, f"#{index}", words)
 
 
 def _older(site: Site, old: Any) -> Any:

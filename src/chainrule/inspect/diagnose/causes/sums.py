@@ -147,10 +147,10 @@ def normalisation_incomplete(site: Site) -> Iterator[Guess]:
         for consumer in consumers:
             part = site.account.contribution(consumer, site.value)
             words = f"what comes {_way(site, consumer, part)} is missing"
-            yield Guess(site.true - part, f"without {consumer}", words)
+            yield Guess(site.true - part, f"without #{consumer}", words)
             if len(consumers) > 2:
                 yield Guess(
-                    part, f"only {consumer}", f"all but {site.account.name(consumer)} is missing"
+                    part, f"only #{consumer}", f"all but {site.account.name(consumer)} is missing"
                 )
 
 
@@ -219,7 +219,7 @@ def _turned(site: Site, edge: Site, chain: list[int]) -> Iterator[Guess]:
         rest = np.asarray(site.true) - np.broadcast_to(right, share.shape) * share
         about = edge.value if len(chain) == 1 else chain[0]
         yield Guess(
-            np.broadcast_to(g, share.shape) * share + rest, f"{edge.consumer} {axis}", words, about
+            np.broadcast_to(g, share.shape) * share + rest, f"#{edge.consumer} {axis}", words, about
         )
 
 
@@ -252,9 +252,9 @@ def _closed_forms(site: Site, parts: tuple[int, int, Any, Any], *, other: bool) 
         return
     mean = g.mean(axis=axis, keepdims=True)
     shared = y * (g * y).mean(axis=axis, keepdims=True)
-    yield Guess(g / spread, f"{index} bare", "mean and variance were taken for constants")
-    yield Guess((g - mean) / spread, f"{index} mean", "the variance was taken for a constant")
-    yield Guess((g - shared) / spread, f"{index} variance", "the mean was taken for a constant")
+    yield Guess(g / spread, f"#{index} bare", "mean and variance were taken for constants")
+    yield Guess((g - mean) / spread, f"#{index} mean", "the variance was taken for a constant")
+    yield Guess((g - shared) / spread, f"#{index} variance", "the mean was taken for a constant")
 
 
 def _other_axis(site: Site, parts: tuple[int, int, Any, Any], g: Any) -> Iterator[Guess]:
@@ -271,19 +271,19 @@ def _other_axis(site: Site, parts: tuple[int, int, Any, Any], g: Any) -> Iterato
         words = "the mean was taken over the other axis"
         yield Guess(
             g / spread - mean - right_shared,
-            f"{index} mean {length == np.shape(g)[axis]}",
+            f"#{index} mean {length == np.shape(g)[axis]}",
             words,
             centre,
         )
         inside = g.sum(axis=other, keepdims=True) / length / spread
         yield Guess(
             g / spread - inside - right_shared,
-            f"{index} inside {length == np.shape(g)[axis]}",
+            f"#{index} inside {length == np.shape(g)[axis]}",
             words,
             centre,
         )
         for key, term in (("shared", shared), ("by hand", by_hand)):
-            called = f"{index} {key} {length == np.shape(g)[axis]}"
+            called = f"#{index} {key} {length == np.shape(g)[axis]}"
             words = "the sum for the variance goes over the other axis"
             yield Guess(g / spread - right_mean - term, called, words, variance)
             words = "both means go along the other axis"
