@@ -175,8 +175,8 @@ def judge(cells: list[Cell]) -> Judgement:
     measured = [cell for cell in cells if cell.high]
     if not measured:
         return Judgement(text, "", None)
-    worst = max(measured, key=lambda cell: cell.high or 0)
+    worst = max(measured, key=lambda cell: cell.ratio or 0)
     beyond = sum((cell.high or 0) > MOST for cell in measured)
     where = f"depth {worst.depth}, width {worst.width}, batch {worst.batch}"
-    found = f"{beyond} of {len(measured)} above; worst {worst.ratio:.2f} at {where}"
+    found = f"{beyond} of {len(measured)} may be above (95 %); worst {worst.ratio:.2f} at {where}"
     return Judgement(text, found, beyond == 0)

@@ -38,6 +38,9 @@ JUDGED = (
 )
 """Benchmarks with bars, in the order of the page."""
 
+PEERS = {"sklearn_fit": "scikit-learn"}
+"""What a peer is called whose file has another name."""
+
 Record = dict[str, Any]
 
 
@@ -142,15 +145,18 @@ def bars() -> Iterator[list[str]]:
 
 
 def races(record: Record) -> Iterator[list[str]]:
-    """Yield a table with a row for each contestant and a column for each work."""
+    """Yield a table of contestants and works, with the fewer of them in columns."""
     works = record["races"]
     names = list(dict.fromkeys(name for race in works for name in race["spreads"]))
     names.sort(key=lambda name: (name != OURS, is_limit(works, name)))
-    rows = [[name, *[cell(race, name) for race in works]] for name in names]
-    yield table(["", *[race["work"].removeprefix("Adam step ") for race in works]], rows)
-    absent = sorted({name for race in works for name in race["absent"]})
-    if absent:
-        yield [f"Not here: {', '.join(absent)}."]
+    titles = [race["work"].removeprefix("Adam step ") for race in works]
+    lines = [["", *titles], *[[name, *[cell(race, name) for race in works]] for name in names]]
+    if len(works) > len(names):
+        lines = list(map(list, zip(*lines, strict=True)))
+    yield table(lines[0], lines[1:])
+    absent = {(name, why) for race in works for name, why in dict(race["absent"]).items()}
+    for name, why in sorted(absent):
+        yield [f"Not everywhere: {PEERS.get(name, name)} ({why.partition(': ')[2]})."]
 
 
 def is_limit(works: Sequence[Record], name: str) -> bool:
