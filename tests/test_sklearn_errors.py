@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from scipy import sparse
 from sklearn.datasets import load_iris
@@ -12,6 +13,7 @@ from chainrule import MLPClassifier, MLPRegressor, errors, nn
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 X, labels = load_iris(return_X_y=True)
+NAMES = np.array(["setosa", "versicolor", "virginica"])[labels]
 SHORT = {"max_iter": 2, "random_state": 0, "hidden_layer_sizes": (4,), "batch_size": 50}
 
 
@@ -95,6 +97,49 @@ def test_words_where_numbers_belong():
     raised(lambda: MLPClassifier(**SHORT).fit(X * 1j, labels), "CR951", "Complex", "real numbers")
 
 
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        (X, np.array(["a", None, "b"] * 50, dtype=object), "None in row 1"),
+        (X, np.array([np.nan, "a", "b"] * 50, dtype=object), "nan in row 0"),
+        (X, pl.Series(["a", "b", None] * 50), "None in row 2"),
+        (X, pd.Series(["a", "b", pd.NA] * 50, dtype=object), "row 2"),
+        (X, labels.astype(object), "y.astype(int)"),
+        (X, np.array([b"a", b"b", b"c"])[labels], "y.astype(str)"),
+        (X, 1, "one target for each row"),
+        (X, {"a": 1}, "one target for each row"),
+        (X, [[1, 2], [1]] * 75, "of one length"),
+        (pl.DataFrame(X).lazy(), labels, "X.collect()"),
+        (pd.DataFrame({"a": pd.date_range("2020", periods=150), "b": 1.0}), labels, "of dates"),
+        (pd.DataFrame(X, columns=[0, "a", 1, "b"]), labels, "X.columns.astype(str)"),
+    ],
+)
+def test_tables_and_targets_of_another_kind(x, y, words):
+    with pytest.raises((errors.DataError, errors.InputTypeError)) as caught:
+        MLPClassifier(**SHORT).fit(x, y)
+    assert words in str(caught.value)
+    assert str(caught.value).startswith("CR")
+
+
+@pytest.mark.parametrize("y", [NAMES, sparse.csr_array(np.eye(3)[labels])])
+def test_targets_that_are_no_numbers(y):
+    raised(lambda: MLPRegressor(**SHORT).fit(X, y), "CR951", "y ")
+    model = MLPRegressor(**SHORT).fit(X, labels)
+    raised(lambda: model.input_gradients(X, y), "CR951", "y ")
+
+
+def test_a_message_does_not_print_the_table():
+    assert len(str(raised(lambda: MLPRegressor().fit(X * 1j, labels), "CR951"))) < 400
+    assert len(str(raised(lambda: MLPRegressor().fit(X[:, 0], labels), "CR951"))) < 500
+
+
+def test_numbers_beyond_single_precision_are_named_as_such():
+    single = MLPRegressor(**SHORT, dtype="float32")
+    raised(lambda: single.fit(X * 1e39, labels), "CR953", "single precision", "3.4e+38", "row 0")
+    single.fit(X, labels)
+    raised(lambda: single.predict(X * 1e39), "CR953", "dtype='float64'")
+
+
 def test_lengths_that_do_not_fit():
     raised(lambda: MLPClassifier(**SHORT).fit(X, labels[:-1]), "CR951", "[150, 149]")
     raised(lambda: MLPRegressor(**SHORT).fit(X[0], labels[:4]), "CR951", "reshape(-1, 1)")
@@ -111,12 +156,15 @@ def test_lengths_that_do_not_fit():
         (-np.ones(150), "at least 0, got -1.0 in row 0"),
         (np.full(150, np.nan), "Input sample_weight contains NaN"),
         (np.ones(3), "(3,)"),
+        (np.full(150, None), "None in row 0"),
+        (["much"] * 150, "could not convert"),
     ],
 )
 def test_weights(weights, words):
     with pytest.raises(errors.DataError) as caught:
         MLPClassifier(**SHORT).fit(X, labels, weights)
     assert words in str(caught.value)
+    assert words == "(3,)" or caught.value.advice.startswith("0 leaves an example out")
 
 
 def test_classes_of_partial_fit():
@@ -135,6 +183,12 @@ def test_a_warm_start_on_something_else():
     raised(lambda: model.set_params(hidden_layer_sizes=9).fit(X, labels), "CR303", "[9]", "[4]")
     model = MLPRegressor(**SHORT, warm_start=True).fit(X, labels)
     raised(lambda: model.fit(X, X[:, :2]), "CR951", "1 column")
+    two = MLPClassifier(**SHORT, warm_start=True).fit(X, labels > 0)
+    pairs = np.eye(3, dtype=int)[labels][:, :2]
+    raised(lambda: two.fit(X, pairs), "CR304", "[150, 2]", "clone(model)")
+    raised(lambda: two.partial_fit(X, pairs), "CR304", "[150, 2]", "clone(model)")
+    together = MLPClassifier(**SHORT, warm_start=True).fit(X, pairs)
+    raised(lambda: together.partial_fit(X, labels > 0), "CR304", "2 labels", "clone(model)")
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from sklearn import neural_network
 from sklearn.datasets import load_iris
 from sklearn.metrics import log_loss
 
-from chainrule import MLPClassifier, MLPRegressor
-from chainrule.errors import ExportError, InputTypeError, LabelError, SettingError
+from chainrule import MLPClassifier, MLPRegressor, nn
+from chainrule.errors import DataError, ExportError, InputTypeError, LabelError, SettingError
 from chainrule.interop.sklearn import examples
 
 # Few epochs are enough to see what a setting does.
@@ -73,6 +73,37 @@ def test_gradients_of_numbers_are_differences():
         model.input_gradients(X, output=2)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_gradients_of_a_loss_are_of_an_example_by_itself(reduction):
+    """Whatever the loss makes of a batch: a sum, or a mean weighted by classes."""
+    square = {"mean": np.mean, "sum": np.sum}[reduction]
+    model = MLPRegressor(lambda out, y: square((out - y) ** 2), **SMOOTH).fit(X[:, :3], X[:, 3])
+    losses = lambda x: (model.predict(x) - X[:, 3]) ** 2
+    found = model.input_gradients(X[:, :3], X[:, 3])
+    np.testing.assert_allclose(found, differences(losses, X[:, :3]), atol=1e-7)
+    model = MLPClassifier(**SMOOTH).fit(X, NAMES)
+    model.set_params(loss=nn.CrossEntropyLoss(weight=np.array([1.0, 5.0, 2.0])))
+    losses = lambda x: -model.predict_log_proba(x)[np.arange(150), labels]
+    np.testing.assert_allclose(model.input_gradients(X, NAMES), differences(losses, X), atol=1e-7)
+
+
+def test_what_gradients_are_asked_of():
+    model = MLPClassifier(**SHORT).fit(X, NAMES)
+    for label in (["setosa", "virginica"], 1, "tulip"):
+        with pytest.raises(LabelError, match="label needs to be one of the classes"):
+            model.input_gradients(X, label=label)
+    model = MLPRegressor(**SHORT).fit(X, X[:, :2])
+    for output in (2, -3, 1.0, "a", True):
+        with pytest.raises(SettingError, match="2 outputs"):
+            model.input_gradients(X, output=output)
+    with pytest.raises(DataError, match="150 rows"):
+        MLPRegressor(**SHORT).fit(X, labels).input_gradients(X, 1.0)
+    many = np.eye(3, dtype=int)[labels][:, :2]
+    model = MLPClassifier(**SHORT).fit(X, many)
+    thin = model.input_gradients(X, sparse.csr_array(many))
+    assert np.array_equal(thin, model.input_gradients(X, many))
+
+
 @pytest.mark.parametrize("target", [labels, (labels > 0).astype(int), np.eye(3, dtype=int)[labels]])
 def test_weights_go_to_scikit_learn_and_back(target):
     model = MLPClassifier(**SHORT, dropout=0.1, solver="adamw").fit(X, target)
@@ -91,6 +122,37 @@ def test_a_regressor_goes_to_scikit_learn_and_back():
     model = MLPRegressor.from_sklearn(theirs)
     np.testing.assert_allclose(model.predict(X), theirs.predict(X), rtol=1e-12)
     np.testing.assert_allclose(model.to_sklearn().predict(X), theirs.predict(X), rtol=1e-12)
+
+
+def test_a_model_of_one_class_is_not_taken():
+    theirs = neural_network.MLPClassifier(max_iter=2).fit(X, np.zeros(150))
+    assert theirs.predict_proba(X).shape == (150, 2)  # of which the second is made up
+    with pytest.raises(LabelError, match=r"one class, 0\.0"):
+        MLPClassifier.from_sklearn(theirs)
+
+
+class Patient(MLPClassifier):
+    """A user's own kind."""
+
+
+def test_a_kind_of_the_users_own_goes_to_scikit_learn_and_back():
+    model = Patient(**SHORT).fit(X, NAMES)
+    theirs = model.to_sklearn()
+    assert type(theirs) is neural_network.MLPClassifier
+    back = Patient.from_sklearn(theirs)
+    assert type(back) is Patient
+    assert np.array_equal(back.predict_proba(X), model.predict_proba(X))
+
+
+def test_labels_that_were_sparse_are_predicted_sparse_on_both_sides():
+    many = sparse.csr_matrix(np.eye(3, dtype=int)[labels])
+    model = MLPClassifier(**SHORT).fit(X, many)
+    theirs = model.to_sklearn()
+    for found in (model, theirs, MLPClassifier.from_sklearn(theirs)):
+        assert sparse.issparse(found.predict(X))
+        assert (found.predict(X) != model.predict(X)).nnz == 0
+    fitted = neural_network.MLPClassifier(max_iter=2).fit(X, many)
+    assert sparse.issparse(fitted.predict(X))
 
 
 def test_what_scikit_learn_cannot_say_is_an_error():

@@ -1,5 +1,7 @@
 """What the estimators have beyond scikit-learn's, each held to an answer of its own."""
 
+import copy
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -97,6 +99,16 @@ def test_dropout_belongs_to_the_example_and_not_to_its_place():
     np.testing.assert_allclose(weighted.coefs_[0], repeated.coefs_[0], rtol=1e-9)
     other = MLPClassifier(**settings | {"random_state": 1}, dropout=0.4).fit(X[some], labels[some])
     assert not np.allclose(other.loss_, weighted.loss_)
+
+
+def test_dropout_that_begins_later_follows_the_seed_too():
+    start = MLPClassifier(**SHORT).fit(X, labels)
+    found = []
+    for seed in (1, 1, 2):
+        model = copy.deepcopy(start).set_params(dropout=0.5, random_state=seed, shuffle=False)
+        found.append(model.partial_fit(X, labels).coefs_[0])
+    assert np.array_equal(found[0], found[1])
+    assert not np.array_equal(found[0], found[2])
 
 
 def test_identities_follow_from_the_row_alone():

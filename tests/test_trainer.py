@@ -44,7 +44,27 @@ def test_an_epoch_is_the_epoch_of_fit(dropout):
     by_epochs = trainer(network(dropout=dropout))
     losses = [by_epochs.epoch(X, LABELS, 32) for _ in range(3)]
     same(weights(by_fit), weights(by_epochs.give_back()))
-    np.testing.assert_allclose(losses, history.loss, rtol=1e-12)
+    np.testing.assert_array_equal(losses, history.loss)
+
+
+def test_the_loss_of_an_epoch_does_not_depend_on_how_many_steps_come_at_once(monkeypatch):
+    def losses(at_once):
+        monkeypatch.setattr(engine_module.Engine, "count", lambda *_: at_once)
+        one = trainer()
+        return [one.epoch(X, LABELS, 3) for _ in range(3)]
+
+    assert losses(1) == losses(7) == losses(100)
+
+
+def test_weights_of_classes():
+    of_classes = np.array([1.0, 5.0, 0.5])
+    loss = nn.CrossEntropyLoss(weight=of_classes)
+    by_fit = network()
+    train.fit(by_fit, X, LABELS, loss=loss, epochs=2, batch_size=32, shuffle=False)
+    by_epochs = trainer(loss=loss)
+    for _ in range(2):
+        by_epochs.epoch(X, LABELS, 32)
+    same(weights(by_fit), weights(by_epochs.give_back()))
 
 
 def test_steps_are_the_steps_of_an_epoch():

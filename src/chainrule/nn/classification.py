@@ -135,7 +135,7 @@ def share_of_labels(
         return share_of(labels.shape, weights, counts)
     of_classes = numbers(weight, "weight")
     require_below(labels, len(of_classes), "labels", "row", but=ignore_index)
-    of_labels = of_classes[np.where(counts, labels, 0).astype(np.int64)]
+    of_labels = ops.take(of_classes, np.where(counts, labels, 0).astype(np.int64))
     return share_of(labels.shape, weights, np.where(counts, of_labels, 0))
 
 

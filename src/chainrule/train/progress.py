@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from chainrule.train.engine import Steps
     from chainrule.train.step import Recipe
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "added"]
 
 
 @dataclass
@@ -96,8 +96,8 @@ class Progress:
         total, weights, largest, _ = self.sums
         losses, norms, shares = (x[:kept] for x in steps[:3])
         self.sums = [
-            float(np.add.accumulate([total, *(losses * shares)])[-1]),
-            float(np.add.accumulate([weights, *shares])[-1]),
+            added(total, losses * shares),
+            added(weights, shares),
             max(largest, float(np.max(norms))),
             float(rates[kept - 1]),
         ]
@@ -208,3 +208,16 @@ def _write(model: Module, numbers: dict[str, Any]) -> None:
     for named in (model.named_parameters(), model.named_buffers()):
         for name, parameter in named:
             parameter.data[...] = numbers[name]
+
+
+def added(total: float, numbers: Any) -> float:
+    """Return a sum to which numbers are added one by one.
+
+    So its bits do not depend on how many come at once.
+
+    Examples
+    --------
+    >>> added(added(0.0, [0.1, 0.2]), [0.3]) == added(0.0, [0.1, 0.2, 0.3])
+    True
+    """
+    return float(np.add.accumulate([total, *numbers])[-1])

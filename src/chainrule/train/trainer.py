@@ -14,7 +14,7 @@ from chainrule.graph import describe
 from chainrule.train.adaptive import Adam
 from chainrule.train.data import Batch, checked
 from chainrule.train.engine import Engine
-from chainrule.train.progress import Progress
+from chainrule.train.progress import Progress, added
 from chainrule.train.rates import ReduceOnPlateau, rate_at
 from chainrule.train.settings import COUNT, require
 from chainrule.train.step import Recipe
@@ -187,8 +187,8 @@ class Trainer:
                 is_spoilt = np.isfinite(steps.losses[-1]) and np.isfinite(steps.norms[-1])
                 self._stopped(float(steps.losses[-1]), SPOILT if is_spoilt else 0)
             position += size * max(kept, 1)
-            total += float(steps.losses[:kept] @ steps.shares[:kept])
-            weight += float(np.sum(steps.shares[:kept]))
+            total = added(total, steps.losses[:kept] * steps.shares[:kept])
+            weight = added(weight, steps.shares[:kept])
         return self.recipe.mean(total, weight) if weight else math.nan
 
     def give_back(self) -> Module:

@@ -8,12 +8,12 @@ beside them, which can be made anew at any time.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from chainrule.errors import DataError, SettingError
@@ -22,17 +22,26 @@ from chainrule.interop.sklearn.course import Course
 from chainrule.interop.sklearn.examples import Examples, batch_size_of, identities, split
 from chainrule.interop.sklearn.full_batch import minimise_all
 from chainrule.interop.sklearn.judging import Judge
-from chainrule.interop.sklearn.network import LINKS, Network, function_of, outputs, weights_in
+from chainrule.interop.sklearn.network import LINKS, Network, outputs, weights_in
 from chainrule.interop.sklearn.objectives import objective_of
 from chainrule.interop.sklearn.sensitivity import gradients_of_losses, gradients_of_outputs
-from chainrule.interop.sklearn.settings import Layers, layers_of, require_settings
-from chainrule.interop.sklearn.solvers import Pace, optimiser_of, recordings_of
+from chainrule.interop.sklearn.settings import (
+    Layers,
+    generator_of,
+    layers_of,
+    require_settings,
+)
+from chainrule.interop.sklearn.solvers import Pace
 from chainrule.interop.sklearn.starting import first_weights
 from chainrule.interop.sklearn.tables import features, finite, weights_of
 from chainrule.interop.sklearn.telling import telling_of
+from chainrule.interop.sklearn.trainers import memory_of, trainer_of
+from chainrule.interop.sklearn.undoing import undone_if_it_fails
 from chainrule.nn import predict
 from chainrule.nn.given import chosen
-from chainrule.train import OptimiserState, Trainer
+
+if TYPE_CHECKING:
+    from chainrule.train import Trainer
 
 __all__ = ["MultilayerPerceptron", "goes_steps"]
 
@@ -49,11 +58,20 @@ def goes_steps(estimator: Any) -> bool:
     return True
 
 
+def _that_count(X: Any, y: Any, weights: Any) -> tuple[Any, Any, Any]:
+    """Return examples without those of weight 0."""
+    if weights is None or np.all(weights):
+        return X, y, weights
+    kept = np.flatnonzero(weights)
+    return X[kept], y[kept], weights[kept]
+
+
 class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     """The base of `MLPClassifier` and `MLPRegressor`."""
 
     _losses: ClassVar[tuple[str, ...]]
     _is_numeric: ClassVar[bool]
+    _seed: int
 
     # ------------------------------------------------------------------ what a subclass says
 
@@ -73,9 +91,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     def _score(self, predicted: Any, target: Any, weights: Any) -> float:
         """Return what early stopping looks at, if no scoring is named."""
 
-    def _class_weights(self, y: Any, weights: Any) -> Any:
+    def _class_weights(self, y: Any, weights: Any, *, once: bool) -> Any:
         """Return how much each example counts, its class considered."""
-        del y
+        del y, once
         return weights
 
     def _strata(self, y: Any) -> Any:
@@ -124,21 +142,30 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     ) -> Self:
         layers = require_settings(self, self._losses)
         self._require_agreement(layers, once=once)
+        with undone_if_it_fails(self):
+            return self._learn(X, y, sample_weight, layers, once=once, classes=classes)
+
+    def _learn(
+        self, X: Any, y: Any, sample_weight: Any, layers: Layers, *, once: bool, classes: Any
+    ) -> Self:
         is_first = not hasattr(self, "coefs_") or not (self.warm_start or once)
         X, y, weights = self._looked_at(X, y, sample_weight, fits=is_first)
         if is_first:
             self._learn_targets(y, classes)
         elif not once:
             self._require_same_targets(y)
-        target = self._targets(y, X.dtype)
-        weights = self._class_weights(y, weights)
+        weights = self._class_weights(y, weights, once=once)
         if weights is not None:
             weights = np.ascontiguousarray(weights, X.dtype)
-        rng = check_random_state(self.random_state)
+        X, y, weights = _that_count(X, y, weights)  # a class of weight 0 keeps its place
+        target = self._targets(y, X.dtype)
+        rng = generator_of(self.random_state)
         if is_first:
             self._start(X, layers, rng)
-        rows = identities(X) if any(layers.dropout) else None
-        examples = Examples(X, target, weights, rows)
+        drops = any(layers.dropout)
+        if drops and not self._seed:  # dropout may begin later than the weights
+            self._seed = int(rng.randint(2**31 - 1))
+        examples = Examples(X, target, weights, identities(X) if drops else None)
         if self.solver == "lbfgs":
             minimise_all(self, self._network(layers), examples, y)
         elif once:
@@ -156,11 +183,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             )
         types = [np.float64, np.float32] if self.dtype is None else [np.dtype(self.dtype)]
         X, y = features(self, X, y, fits=fits, dtype=types, numeric=self._is_numeric)
-        weights = weights_of(weights, X)
-        if weights is None or np.all(weights):
-            return X, y, weights
-        kept = np.flatnonzero(weights)
-        return X[kept], y[kept], weights[kept]
+        return _that_count(X, y, weights_of(weights, X))
 
     def _require_agreement(self, layers: Layers, *, once: bool) -> None:
         """Refuse parameters that have no meaning for the weights that there are, or together."""
@@ -185,8 +208,6 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self.n_layers_ = len(sizes)
         self.coefs_, self.intercepts_ = first_weights(sizes, names, self.initialiser, rng, X.dtype)
         self._clear()
-        if any(layers.dropout):
-            self._seed = int(rng.randint(2**31 - 1))
 
     def _clear(self) -> None:
         """Clear what is noted while weights are learned."""
@@ -227,8 +248,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             self.validation_scores_, self.validation_loss_curve_ = [], []
             self.best_validation_score_, self.best_loss_ = -np.inf, None
         objective = objective_of(self.loss, self.out_activation_)
-        functions = [function_of(x) for x in layers.activations]
-        return Judge(self, aside, labels, functions, objective, self._score)
+        return Judge(self, aside, labels, layers.functions, objective, self._score)
 
     def _go_on(self, examples: Examples, layers: Layers, rng: Any) -> None:
         """Go through new examples once, from where the last ones led."""
@@ -245,31 +265,10 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self._take(trainer)
 
     def _network(self, layers: Layers) -> Network:
-        functions = [function_of(x) for x in layers.activations]
-        return Network(self.coefs_, self.intercepts_, functions, layers.dropout, self.alpha)
+        return Network(self.coefs_, self.intercepts_, layers.functions, layers.dropout, self.alpha)
 
     def _new_trainer(self, layers: Layers) -> Trainer:
-        """Return what goes steps from the weights and the memory that there are."""
-        rate: Any = float(self.learning_rate_init)
-        if self.solver == "sgd" and self.learning_rate != "constant":
-            rate = Pace(self._rate)
-        trainer = Trainer(
-            self._network(layers),
-            loss=objective_of(self.loss, self.out_activation_),
-            optimiser=optimiser_of(self, rate),
-            clip_norm=self.clip_norm,
-            clip_value=self.clip_value,
-            seed=self._seed,
-            threads=self.threads,
-            recordings=recordings_of(self, layers),
-        )
-        learned = trainer.progress.learned
-        known = {} if self._memory is None else self._memory["arrays"]
-        if self._memory is not None and known.keys() == learned.optimiser.memory.keys():
-            state = OptimiserState(np.int64(self._memory["step"]), known)
-            trainer.progress.learned = learned._replace(optimiser=state)
-            trainer.progress.step = int(self._memory["step"])
-        return trainer
+        return trainer_of(self, self._network(layers), layers, self._rate, self._memory)
 
     def _take(self, trainer: Trainer) -> None:
         """Take the weights of a trainer."""
@@ -278,12 +277,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _remember(self, trainer: Trainer) -> None:
         """Keep the optimiser's memory, to go on by `partial_fit`."""
-        state = trainer.progress.learned.optimiser
-        arrays = {
-            name: {key: np.array(x) for key, x in tree.items()}
-            for name, tree in state.memory.items()
-        }
-        self._memory = {"step": int(trainer.progress.step), "arrays": arrays}
+        self._memory = memory_of(trainer)
         pace = trainer.recipe.optimiser.lr
         self._rate = pace.rate if isinstance(pace, Pace) else float(self.learning_rate_init)
 
@@ -330,8 +324,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             if X.shape[0] >= _MANY and isinstance(X, np.ndarray):
                 output = predict(self._network(layers), X, threads=self.threads)
             else:
-                functions = [function_of(x) for x in layers.activations]
-                output = outputs(self.coefs_, self.intercepts_, functions, X)
+                output = outputs(self.coefs_, self.intercepts_, layers.functions, X)
             return LINKS[self.out_activation_](output)
 
     def _input_gradients(self, X: Any, y: Any, of: str) -> Any:
@@ -342,7 +335,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             link = self.out_activation_ if of == "prediction" else "identity"
             return gradients_of_outputs(self, X, link)
         finite(y, "y")
-        target = self._targets(np.asarray(y), X.dtype)
+        y = y if sparse.issparse(y) else np.atleast_1d(np.asarray(y))
+        target = self._targets(y, X.dtype)
         if len(target) != X.shape[0]:
             raise DataError(
                 f"y needs one target for each of {X.shape[0]} rows of X, got {len(target)}."

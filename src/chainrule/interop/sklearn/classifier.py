@@ -6,13 +6,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 
 from chainrule.errors import LabelError
 from chainrule.interop.sklearn.base import MultilayerPerceptron, goes_steps
 from chainrule.interop.sklearn.judging import accuracy
-from chainrule.interop.sklearn.labels import coding_of
+from chainrule.interop.sklearn.labels import coding_of, weights_by_class
 from chainrule.interop.sklearn.objectives import CLASSIFYING
 
 __all__ = ["MLPClassifier"]
@@ -82,19 +81,21 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         Of "lbfgs": the largest number of evaluations.
     loss : "log_loss" or callable, default="log_loss"
         What is made small: the negative logarithm of the probability of the right class, or a
-        function of (scores, targets), such as ``nn.CrossEntropyLoss(label_smoothing=0.1)``. It
-        gets what the last layer computes, before probabilities are made of it, and targets:
-        class numbers (N,) of three classes or more; else zeros and ones (N, outputs). It returns
-        the mean; if examples have weights, it gets ``weights=``.
+        function of (scores, targets). It gets what the last layer computes, before probabilities
+        are made of it, and targets: class numbers (N,) of three classes or more, as
+        ``nn.CrossEntropyLoss(label_smoothing=0.1)`` takes them; else zeros and ones (N, outputs),
+        as ``nn.BCEWithLogitsLoss()`` does. It returns the mean; if examples have weights, it gets
+        ``weights=``.
     dropout : float or a list of them, default=0.0
         The probability of dropping an activation while training; a list has one for each hidden
         layer. What is dropped follows from the example itself, so one that is there twice is the
         same as one of weight 2.
     class_weight : dict, "balanced" or None, default=None
-        How much the examples of each class count; "balanced" lets all classes count alike.
+        How much the examples of each class count; "balanced" lets all classes count alike. A class
+        of weight 0 is never learned, and keeps its column of probabilities.
     scoring : str, callable or None, default=None
         What early stopping goes by: a name of scikit-learn's metrics, a function of (model, X,
-        y), or "loss"; None for accuracy.
+        y), or "loss"; None for accuracy. Weights are passed on if it takes ``sample_weight``.
     weight_decay : float, default=0.01
         Of "adamw": how much of each parameter a step takes away, times the learning rate.
     clip_norm, clip_value : float or None, default=None
@@ -256,14 +257,11 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
                 "classes must be passed on the first call to partial_fit.",
                 advice="Pass classes=np.unique(all_labels): a part of y need not have them all.",
             )
-        if (
-            not is_first
-            and classes is not None
-            and not np.array_equal(np.unique(classes), self.classes_)
-        ):
+        if not (is_first or classes is None or self._coding.names(classes)):
             raise LabelError(
                 f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
-                f"{self.classes_!r}"
+                f"{self.classes_!r}",
+                advice="Leave classes out after the first call, or begin anew with clone(model).",
             )
         return self._fit(X, y, sample_weight, once=True, classes=classes if is_first else None)
 
@@ -275,10 +273,10 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     def _targets(self, y: Any, dtype: Any) -> Any:
         return self._coding.encode(y, dtype)
 
-    def _class_weights(self, y: Any, weights: Any) -> Any:
+    def _class_weights(self, y: Any, weights: Any, *, once: bool) -> Any:
         if self.class_weight is None:
             return weights
-        of_classes = compute_sample_weight(self.class_weight, y)
+        of_classes = weights_by_class(self.class_weight, y, self._coding, is_part=once)
         return of_classes if weights is None else of_classes * weights
 
     def _strata(self, y: Any) -> Any:
@@ -378,7 +376,11 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             return found
         kind, classes = self._coding.kind, self._coding.classes
         if label is not None:
-            self._coding.require(np.asarray([label]))
+            if np.ndim(label) or label not in classes.tolist():
+                raise LabelError(
+                    f"label needs to be one of the classes {classes.tolist()}, got {label!r}.",
+                    advice="Leave it out to look at the class that is predicted of each example.",
+                )
             places: Any = np.full(len(found), np.searchsorted(classes, label))
         elif kind == "multilabel":
             return found

@@ -7,7 +7,6 @@ equal settings and seeds go the same way.
 from __future__ import annotations
 
 import functools
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,8 @@ from chainrule.interop.sklearn.examples import rounded
 from chainrule.interop.sklearn.network import weights_in
 from chainrule.interop.sklearn.objectives import Objective
 from chainrule.interop.sklearn.solvers import Pace
+from chainrule.interop.sklearn.warned import warn
+from chainrule.train.data import Batch
 
 if TYPE_CHECKING:
     from chainrule.interop.sklearn.examples import Examples
@@ -25,12 +26,30 @@ if TYPE_CHECKING:
     from chainrule.interop.sklearn.telling import Silence
     from chainrule.train import Trainer
 
-__all__ = ["Course"]
+__all__ = ["Course", "diverged"]
 
 _SMALLEST = 1e-6
 """The learning rate from which on it is not lowered any more."""
 _MUCH = 1 << 26
 """Bytes from which on examples are not copied: their training takes longer than a compilation."""
+
+
+def diverged(when: str, error: DivergenceError) -> DivergenceError:
+    """Return the error of a training that left the finite numbers, with what helps.
+
+    Parameters
+    ----------
+    when
+        Such as "in epoch 3".
+    error
+        What a step said of it.
+    """
+    return DivergenceError(
+        f"Solver produced non-finite numbers {when}: {error.what}",
+        *error.facts,
+        advice="The input data may contain large values and need to be scaled (a "
+        "StandardScaler in a Pipeline); else lower learning_rate_init, or set clip_norm=1.0.",
+    )
 
 
 class Course:
@@ -85,14 +104,13 @@ class Course:
                 if telling.end(lambda: weights_in(self.trainer.parameters)) or is_over:
                     break
             else:
-                warnings.warn(
+                warn(
                     f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached "
                     "and the optimization hasn't converged yet.",
                     ConvergenceWarning,
-                    stacklevel=6,  # the line that called fit
                 )
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=6)
+            warn("Training interrupted by user.")
         except DivergenceError as error:
             self._diverged(error)
         for name, x in (self._best or {}).items():
@@ -102,23 +120,19 @@ class Course:
         """Go back to the best weights if there are any, else say what to do."""
         epoch = self.estimator.n_iter_ + 1
         if self._best is None:
-            raise DivergenceError(
-                f"Solver produced non-finite numbers in epoch {epoch}: {error.what}",
-                *error.facts,
-                advice="The input data may contain large values and need to be scaled (a "
-                "StandardScaler in a Pipeline); else lower learning_rate_init, or set "
-                "clip_norm=1.0.",
-            ) from error
-        warnings.warn(
+            raise diverged(f"in epoch {epoch}", error) from error
+        warn(
             f"Training stopped in epoch {epoch}, where the loss is not finite any more; the "
             "weights are the best that there were.",
             ConvergenceWarning,
-            stacklevel=7,
         )
 
     def once(self) -> None:
         """Go one epoch, on examples that are not seen again."""
-        self._note(self._steps(self._ordered()))
+        try:
+            self._note(self._steps(self._ordered()))
+        except DivergenceError as error:
+            raise diverged("in partial_fit", error) from error
         self._is_over()
 
     # ------------------------------------------------------------------ steps
@@ -158,15 +172,15 @@ class Course:
 
     def _steps(self, order: Any) -> float:
         """Go through examples batch by batch, laid out when their turn comes."""
-        total = weight = 0.0
+        recipe, total, weight = self.trainer.recipe, 0.0, 0.0
         for start in range(0, len(order), self.batch_size):
             batch = self.examples.at(order[start : start + self.batch_size]).dense()
             if self._has_room:
                 batch = batch.with_room(self._room_for(batch.size))
-            share = float(batch.size if batch.weights is None else np.sum(batch.weights))
+            share = float(recipe.share(Batch(batch.inputs, batch.y, batch.weights)))
             total += share * self.trainer.step(batch.inputs, batch.y, batch.weights)
             weight += share
-        return total / weight
+        return recipe.mean(total, weight)
 
     # ------------------------------------------------------------------ what is noted
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ from scipy import sparse
 from sklearn.model_selection import train_test_split
 
 from chainrule.errors import DataError
+from chainrule.interop.sklearn.warned import warn
 
 __all__ = ["Examples", "batch_size_of", "identities", "rounded", "split"]
 
@@ -129,10 +129,7 @@ def batch_size_of(wanted: Any, n: int) -> int:
     if isinstance(wanted, str):
         return min(200, n)
     if wanted > n:
-        warnings.warn(
-            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-            stacklevel=6,
-        )
+        warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
     return min(int(wanted), n)
 
 
@@ -155,7 +152,7 @@ def split(examples: Examples, fraction: float, rng: Any, strata: Any) -> tuple[A
             np.arange(examples.size), test_size=fraction, random_state=rng, stratify=strata
         )
     except ValueError as error:
-        raise DataError(str(error), advice=_LARGER) from error
+        raise DataError(f"no examples can be kept aside: {error}", advice=_PARTS) from error
     if len(aside) < 2:
         raise DataError(
             f"The validation set is too small: {len(aside)} of {examples.size} examples.",
@@ -165,3 +162,7 @@ def split(examples: Examples, fraction: float, rng: Any, strata: Any) -> tuple[A
 
 
 _LARGER = "Increase 'validation_fraction' or the size of your dataset."
+_PARTS = (
+    "Choose a validation_fraction that leaves examples to both parts, and have two of each class "
+    "at least; or set early_stopping=False."
+)

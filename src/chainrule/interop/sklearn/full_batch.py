@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from chainrule.errors import DivergenceError
+from chainrule.interop.sklearn.course import diverged
 from chainrule.interop.sklearn.network import weights_in
 from chainrule.interop.sklearn.objectives import objective_of
 from chainrule.interop.sklearn.telling import telling_of
+from chainrule.interop.sklearn.warned import warn
 from chainrule.nn import functional_call
 from chainrule.train import minimise
 
@@ -59,31 +61,33 @@ def minimise_all(estimator: Any, network: Network, examples: Examples, labels: A
         telling.begin()  # SciPy says of a step that it is over, and not that one begins
         return telling.end(lambda: weights_in(parameters))
 
-    found, minimum = minimise(
-        loss,
-        start,
-        alpha,
-        X,
-        y,
-        weights,
-        max_iter=estimator.max_iter,
-        max_fun=estimator.max_fun,
-        gtol=estimator.tol,
-        compiled=True,
-        threads=estimator.threads,
-        after_step=after_step,
-    )
+    try:
+        found, minimum = minimise(
+            loss,
+            start,
+            alpha,
+            X,
+            y,
+            weights,
+            max_iter=estimator.max_iter,
+            max_fun=estimator.max_fun,
+            gtol=estimator.tol,
+            compiled=True,
+            threads=estimator.threads,
+            after_step=after_step,
+        )
+    except DivergenceError as error:
+        raise diverged("by lbfgs", error) from error
     estimator.n_iter_ = min(minimum.steps, estimator.max_iter)
     estimator.loss_ = minimum.value
     estimator.loss_curve_.extend(minimum.values.tolist())
     estimator.best_loss_ = minimum.value
     if not minimum.converged:
-        warnings.warn(
+        warn(
             f"lbfgs failed to converge after {minimum.steps} iteration(s): {minimum.message}\n"
             "Increase the number of iterations (max_iter) to improve the convergence, or scale "
             "the data.",
             ConvergenceWarning,
-            stacklevel=5,
         )
     for name, arrays in weights_in(found).items():
         setattr(estimator, name, [x.astype(dtype, copy=False) for x in arrays])

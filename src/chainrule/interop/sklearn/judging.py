@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.metrics import check_scoring, r2_score
 
+from chainrule.errors import SettingError
 from chainrule.interop.sklearn.network import LINKS, outputs
+from chainrule.interop.sklearn.settings import takes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +82,9 @@ class Judge:
         self._copy.__dict__.pop("feature_names_in_", None)  # these are arrays by now
         if self._scoring not in {None, "loss"}:
             self._scorer = check_scoring(self._copy, self._scoring)
+            # Scorers of scikit-learn's take any argument, and their metrics may not.
+            metric = getattr(self._scorer, "_score_func", self._scorer)
+            self._weighs = takes(metric, "sample_weight")
 
     def __call__(self, parameters: dict[str, Any]) -> tuple[float, float]:
         """Return the score and the loss of weights, by the names of the network's parameters."""
@@ -98,5 +104,24 @@ class Judge:
                     return math.nan, loss
                 return self._score(predicted, y, weights), loss
         self._copy.coefs_, self._copy.intercepts_ = coefs, intercepts
-        given = {} if weights is None else {"sample_weight": weights}
-        return float(self._scorer(self._copy, X, self._labels, **given)), loss
+        return self._scored(X, weights), loss
+
+    def _scored(self, X: Any, weights: Any) -> float:
+        """Return the score by the user's scoring, weighted where it knows of weights."""
+        given = {"sample_weight": weights} if self._weighs and weights is not None else {}
+        try:
+            score = self._scorer(self._copy, X, self._labels, **given)
+        except ValueError as error:
+            if not isinstance(self._scoring, str):
+                raise
+            raise SettingError(
+                f"scoring={self._scoring!r} cannot judge these targets: {error}",
+                advice="Choose a metric of their kind, such as 'balanced_accuracy' of classes, "
+                "'roc_auc_ovr' of three or more, 'r2' of numbers.",
+            ) from error
+        if not isinstance(score, Real):
+            raise SettingError(
+                f"scoring needs to return one number, got {score!r}.",
+                advice="It is called as scoring(model, X, y), and larger is better.",
+            )
+        return float(score)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule import ops
+from chainrule.errors import ShapeError
 from chainrule.nn import ACTIVATIONS, Buffer, Module, Parameter
 from chainrule.nn.parameters import recording
 
@@ -34,9 +35,21 @@ LINKS: dict[str, Function] = {
 
 def function_of(activation: str | Function) -> Function:
     """Return an activation as a function of arrays and traced values alike."""
-    if not isinstance(activation, str):
-        return activation.forward if isinstance(activation, Module) else activation
-    return ACTIVATIONS[activation]().forward  # a module's call would remember its input
+    if isinstance(activation, str):
+        return ACTIVATIONS[activation]().forward  # a module's call would remember its input
+    function = activation.forward if isinstance(activation, Module) else activation
+
+    def activated(x: Any) -> Any:
+        y = function(x)
+        if getattr(y, "shape", None) != x.shape:
+            raise ShapeError(
+                f"activation needs to return an array of its input's shape {list(x.shape)}, got "
+                f"{list(y.shape) if hasattr(y, 'shape') else type(y).__name__}.",
+                advice="It is applied to each number by itself, as np.tanh is.",
+            )
+        return y
+
+    return activated
 
 
 class Network(Module):

@@ -7,11 +7,15 @@ examples' weights, and so is the penalty, as in scikit-learn.
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chainrule import ops
+from chainrule.errors import OutputError, SettingError
+from chainrule.interop.sklearn.settings import takes
+from chainrule.nn import CrossEntropyLoss, NLLLoss
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,6 +118,7 @@ class CustomObjective:
 
     def __init__(self, loss: Callable[..., Any]) -> None:
         self._loss = loss
+        self.reduction = getattr(loss, "reduction", "mean")
         if hasattr(loss, "share"):  # what its mean is divided by
             self.share = loss.share
 
@@ -121,8 +126,23 @@ class CustomObjective:
         """Return one number for a batch; see `Objective`."""
         output, penalty = output if isinstance(output, tuple) else (output, 0.0)
         if weights is None:
-            return self._loss(output, target) + penalty / output.shape[0]
-        return self._loss(output, target, weights=weights) + penalty / np.sum(weights)
+            return self._value(output, target) + penalty / output.shape[0]
+        if not takes(self._loss, "weights"):
+            raise SettingError(
+                "examples have weights, by sample_weight or class_weight, and the loss takes none.",
+                advice="Write it as loss(output, target, weights=None): with weights it returns "
+                "the sum of weights times losses, divided by the sum of the weights.",
+            )
+        return self._value(output, target, weights=weights) + penalty / np.sum(weights)
+
+    def _value(self, output: Any, target: Any, **given: Any) -> Any:
+        value = self._loss(output, target, **given)
+        if not (isinstance(value, Real) or hasattr(value, "shape")):
+            raise OutputError(
+                f"the loss needs to return one number, got {type(value).__name__}.",
+                advice="End it with a return of np.mean(…).",
+            )
+        return value
 
 
 def objective_of(loss: Any, link: str) -> Any:
@@ -134,7 +154,30 @@ def objective_of(loss: Any, link: str) -> Any:
         A name of `CLASSIFYING` or `REGRESSING`, or a function.
     link
         What makes predictions of the output; a name of `LINKS`.
+
+    Raises
+    ------
+    SettingError
+        If the loss would compare classes where there are none: it would be 0 whatever is learned.
     """
     if not isinstance(loss, str):
+        _require_classes(loss, link)
         return CustomObjective(loss)
     return Objective(CLASSIFYING[loss][link] if loss in CLASSIFYING else REGRESSING[loss])
+
+
+def _require_classes(loss: Any, link: str) -> None:
+    """Refuse losses of `chainrule.nn` that mean something else by outputs and targets."""
+    if isinstance(loss, NLLLoss):
+        raise SettingError(
+            "nn.NLLLoss takes logarithms of probabilities, and a loss gets scores here.",
+            advice="Take nn.CrossEntropyLoss(), which makes the one of the other.",
+        )
+    if isinstance(loss, CrossEntropyLoss) and link != "softmax":
+        raise SettingError(
+            "nn.CrossEntropyLoss chooses between three classes or more, and here each output "
+            "stands by itself.",
+            advice="Of two classes, and of labels that go together, take nn.BCEWithLogitsLoss()."
+            if link == "logistic"
+            else "Take a loss on numbers, such as nn.MSELoss().",
+        )

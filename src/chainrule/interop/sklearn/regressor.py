@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 
@@ -90,7 +91,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         same as one of weight 2.
     scoring : str, callable or None, default=None
         What early stopping goes by: a name of scikit-learn's metrics, a function of (model, X,
-        y), or "loss"; None for R².
+        y), or "loss"; None for R². Weights are passed on if it takes ``sample_weight``.
     weight_decay : float, default=0.01
         Of "adamw": how much of each parameter a step takes away, times the learning rate.
     clip_norm, clip_value : float or None, default=None
@@ -244,11 +245,24 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         self.out_activation_ = "exp" if self.loss == "poisson" else "identity"
 
     def _targets(self, y: Any, dtype: Any) -> Any:
-        target = np.ascontiguousarray(y[:, None] if y.ndim == 1 else y, dtype)
+        if (self.loss == "poisson") != (self.out_activation_ == "exp"):
+            raise SettingError(
+                "the loss 'poisson' makes exponentials of the last layer, and no other loss does: "
+                f"weights that were learned without {self.loss!r} mean something else.",
+                advice="Set warm_start=False, or clone(model), to begin anew.",
+            )
+        if sparse.issparse(y):
+            raise DataError("y is sparse.", advice="Pass y.toarray().")
+        try:
+            target = np.ascontiguousarray(y[:, None] if y.ndim == 1 else y, dtype)
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"y needs numbers: {error}.", advice="To predict words take MLPClassifier."
+            ) from error
         if target.shape[1] != self.n_outputs_:
             raise DataError(
                 f"y needs {self.n_outputs_} columns as before, got {target.shape[1]}.",
-                advice="Set warm_start=False, or clone(model), to begin anew.",
+                advice="Pass them, or begin anew: set warm_start=False, or clone(model).",
             )
         if self.loss == "poisson" and np.any(target < 0):
             row = int(np.argwhere(target < 0)[0, 0])
@@ -312,7 +326,11 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         found = self._input_gradients(X, y, of)
         if y is not None or (output is None and self.n_outputs_ > 1):
             return found
-        k = 0 if output is None else output
-        if not -self.n_outputs_ <= k < self.n_outputs_:
-            raise SettingError(f"output needs to be one of {self.n_outputs_} outputs, got {k}.")
+        k: Any = 0 if output is None else output
+        is_whole = isinstance(k, int | np.integer) and not isinstance(k, bool)
+        if not (is_whole and -self.n_outputs_ <= k < self.n_outputs_):
+            raise SettingError(
+                f"output needs to be one of {self.n_outputs_} outputs, got {k!r}.",
+                advice="The first is 0, the last -1.",
+            )
         return found[:, k]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from chainrule.interop.sklearn.network import LINKS, function_of, outputs
+from chainrule.interop.sklearn.network import LINKS, outputs
 from chainrule.interop.sklearn.settings import layers_of
-from chainrule.transform import vjp
+from chainrule.transform import vjp, vmap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,18 +55,23 @@ def gradients_of_losses(
     estimator
         Fitted.
     objective
-        The mean loss of (outputs, targets).
+        The loss of (outputs, targets).
     X, y
         Shape (N, features), and targets as the loss takes them.
     """
     compute = _computing(estimator, "identity")
-    _, pull = vjp(lambda x: objective(compute(x), y), _dense(X))
-    return pull(np.float64(1.0))[0] * len(y)  # each is in a mean over N
+
+    def of_each(X: Any) -> Any:
+        # A batch of one: a loss of the user's may be a sum, or weigh classes against each other.
+        return vmap(lambda x, target: objective(compute(x[None]), target[None]))(X, y)
+
+    losses, pull = vjp(of_each, _dense(X))
+    return pull(np.ones_like(losses))[0]
 
 
 def _computing(estimator: Any, link: str) -> Callable[[Any], Any]:
     """Return the network as a function of its inputs."""
-    functions = [function_of(x) for x in layers_of(estimator).activations]
+    functions = layers_of(estimator).functions
     coefs, intercepts = estimator.coefs_, estimator.intercepts_
     return lambda x: LINKS[link](outputs(coefs, intercepts, functions, x))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
@@ -9,10 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.metrics import get_scorer_names
+from sklearn.utils import check_random_state
 
 from chainrule.errors import SettingError
+from chainrule.interop.sklearn.network import function_of
 from chainrule.interop.sklearn.solvers import STOCHASTIC
-from chainrule.nn import ACTIVATIONS, INITIALISERS, Module
+from chainrule.nn import ACTIVATIONS, INITIALISERS, Dropout, Module
 from chainrule.nn.given import chosen
 from chainrule.train import Optimiser
 from chainrule.train.settings import (
@@ -25,7 +28,7 @@ from chainrule.train.settings import (
     require,
 )
 
-__all__ = ["Layers", "layers_of", "require_settings"]
+__all__ = ["Layers", "generator_of", "layers_of", "require_settings", "takes"]
 
 _FLAG = Rule("True or False", lambda x: isinstance(x, bool | np.bool_))
 _PATIENCE = Rule(
@@ -75,6 +78,11 @@ class Layers(NamedTuple):
     activations: list[Any]
     dropout: list[float]
 
+    @property
+    def functions(self) -> list[Callable[[Any], Any]]:
+        """The activations as functions of arrays and traced values alike."""
+        return [function_of(x) for x in self.activations]
+
 
 def require_settings(estimator: Any, losses: Iterable[str]) -> Layers:
     """Check an estimator's parameters, and return what its hidden layers are.
@@ -98,15 +106,12 @@ def require_settings(estimator: Any, losses: Iterable[str]) -> Layers:
     if not isinstance(estimator.solver, Optimiser):
         chosen("solver", estimator.solver, (*STOCHASTIC, "lbfgs"))
     chosen("learning_rate", estimator.learning_rate, ("constant", "invscaling", "adaptive"))
-    if not callable(estimator.loss):
-        chosen("loss", estimator.loss, losses)
-    if not (estimator.initialiser is None or callable(estimator.initialiser)):
-        chosen("initialiser", estimator.initialiser, INITIALISERS)
-    if estimator.dtype is not None:
-        chosen("dtype", getattr(estimator.dtype, "__name__", str(estimator.dtype)), _TYPES)
-    if isinstance(estimator.scoring, str):
-        chosen("scoring", estimator.scoring, ("loss", *get_scorer_names()))
-    layers = layers_of(estimator)
+    _require_functions(estimator, losses)
+    if not (estimator.dtype is None or _is_type(estimator.dtype)):
+        raise SettingError(
+            f"dtype needs to be 'float32', 'float64' or None, got {estimator.dtype!r}."
+        )
+    layers = _layers(estimator, _sizes_of(estimator.hidden_layer_sizes))
     steps = [name for name in ("clip_norm", "clip_value") if settings[name] is not None]
     steps += ["dropout"] * any(layers.dropout)
     if steps and _is("lbfgs", estimator.solver):
@@ -118,25 +123,92 @@ def require_settings(estimator: Any, losses: Iterable[str]) -> Layers:
     return layers
 
 
-_TYPES = ("float32", "float64")
+def _require_functions(estimator: Any, losses: Iterable[str]) -> None:
+    """Check the parameters that may be a name or a function."""
+    loss, scoring = estimator.loss, estimator.scoring
+    if isinstance(loss, type):
+        raise SettingError(
+            f"loss needs to be a name or a function, got the class {loss.__name__}.",
+            advice=f"Make one of it: loss={loss.__name__}().",
+        )
+    if not callable(loss):
+        chosen("loss", loss, losses)
+    if not (estimator.initialiser is None or callable(estimator.initialiser)):
+        chosen("initialiser", estimator.initialiser, INITIALISERS)
+    if isinstance(scoring, str):
+        chosen("scoring", scoring, ("loss", *get_scorer_names()))
+    elif not (scoring is None or callable(scoring)):
+        raise SettingError(
+            f"scoring needs to be one name, a function of (model, X, y) or None, got {scoring!r}.",
+            advice="Early stopping goes by one number, such as scoring='balanced_accuracy'.",
+        )
+
+
+def _is_type(x: Any) -> bool:
+    """Return whether x says single or double precision."""
+    try:
+        return np.dtype(x) in {np.dtype(np.float32), np.dtype(np.float64)}
+    except TypeError:
+        return False
+
+
+def takes(function: Callable[..., Any], name: str) -> bool:
+    """Return whether a function can be given an argument of a name."""
+    try:
+        known = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # a built-in function, which does not say
+        return True
+    return name in known or any(p.kind is p.VAR_KEYWORD for p in known.values())
+
+
+def generator_of(random_state: Any) -> np.random.RandomState:
+    """Return what an estimator draws from.
+
+    Raises
+    ------
+    SettingError
+        If ``random_state`` is neither None, a seed nor a RandomState.
+    """
+    try:
+        found: np.random.RandomState = check_random_state(random_state)
+    except ValueError as error:
+        raise SettingError(
+            f"random_state needs to be None, a whole number from 0 to 2³² - 1 or a RandomState, "
+            f"got {random_state!r}.",
+            advice="random_state=0 is the same training each time.",
+        ) from error
+    return found
 
 
 def layers_of(estimator: Any) -> Layers:
-    """Return what the hidden layers of an estimator are."""
-    sizes = _each(estimator.hidden_layer_sizes, None)
+    """Return what the hidden layers of a fitted estimator are.
+
+    Their sizes are those of its weights, whatever ``hidden_layer_sizes`` was set to since.
+    """
+    return _layers(estimator, [len(b) for b in estimator.intercepts_[:-1]])
+
+
+def _sizes_of(hidden_layer_sizes: Any) -> list[int]:
+    """Return the numbers of units of the hidden layers."""
+    sizes = _each(hidden_layer_sizes, None)
     for size in sizes:
         if not COUNT.holds(size):
             raise SettingError(
                 f"hidden_layer_sizes must be > 0, whole numbers of units, got {sizes}.",
                 advice="(100, 50) is two hidden layers, () none.",
             )
+    return [int(n) for n in sizes]
+
+
+def _layers(estimator: Any, sizes: list[int]) -> Layers:
+    """Return hidden layers of these sizes, each with its activation and dropout."""
     activations = _each(estimator.activation, len(sizes), "activation")
     for activation in activations:
         _require_activation(activation)
     dropout = _each(estimator.dropout, len(sizes), "dropout")
     for p in dropout:
-        require(("dropout", {"dropout": p}), dropout=FRACTION)
-    return Layers([int(n) for n in sizes], activations, [float(p) for p in dropout])
+        require((type(estimator).__name__, {"dropout": p}), dropout=FRACTION)
+    return Layers(sizes, activations, [float(p) for p in dropout])
 
 
 def _each(x: Any, count: int | None, name: str = "") -> list[Any]:
@@ -161,8 +233,20 @@ def _require_activation(activation: Any) -> None:
             advice="Its parameters would be in none of coefs_ and intercepts_; train such a "
             "network with chainrule.train.fit.",
         )
+    if isinstance(activation, Module) and not _is_plain(activation):
+        raise SettingError(
+            f"activation needs to be a function of its input alone, got {activation!r}.",
+            advice="For dropout say dropout=0.2; train a network with layers that draw or "
+            "remember with chainrule.train.fit.",
+        )
     if not callable(activation) or isinstance(activation, type):
         chosen("activation", activation, ACTIVATIONS)
+
+
+def _is_plain(module: Module) -> bool:
+    """Return whether a module neither draws random numbers nor remembers any."""
+    drops = any(isinstance(part, Dropout) for part in module.modules())
+    return not drops and not any(True for _ in module.buffers())
 
 
 def _is(word: str, x: Any) -> bool:

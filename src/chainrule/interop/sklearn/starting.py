@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.errors import SettingError
 from chainrule.nn.initialise import initial
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ def first_weights(
         A RandomState.
     dtype
         Of the weights.
+
+    Raises
+    ------
+    SettingError
+        If the function returns something else.
     """
     coefs, intercepts = [], []
     for (inputs, units), activation in zip(itertools.pairwise(sizes), activations, strict=True):
@@ -42,10 +48,27 @@ def first_weights(
             bound = np.sqrt((2.0 if activation == "logistic" else 6.0) / (inputs + units))
             coef = rng.uniform(-bound, bound, (inputs, units))
         else:
-            shape = (units, inputs)
-            drawn = initial(initialiser, shape, rng) if isinstance(initialiser, str) else None
-            coef = np.asarray(initialiser(rng, shape) if drawn is None else drawn).T
+            coef = _drawn(initialiser, (units, inputs), rng).T
             bound = 1 / np.sqrt(inputs)
         coefs.append(np.ascontiguousarray(coef, dtype))
         intercepts.append(rng.uniform(-bound, bound, units).astype(dtype, copy=False))
     return coefs, intercepts
+
+
+def _drawn(initialiser: Any, shape: tuple[int, int], rng: Any) -> Any:
+    """Return weights of shape (out, in), by a name or by a function of the user's."""
+    if isinstance(initialiser, str):
+        return initial(initialiser, shape, rng)
+    drawn = np.asarray(initialiser(rng, shape))
+    if drawn.shape != shape:
+        raise SettingError(
+            f"initialiser needs to return weights of shape {shape}, (out, in), got {drawn.shape}.",
+            advice="It is called as initialiser(rng, shape): rng.normal(size=shape) fits.",
+        )
+    if drawn.dtype.kind not in "fiu" or not np.all(np.isfinite(drawn)):
+        raise SettingError(
+            f"initialiser needs to return finite numbers, got {drawn.dtype} with "
+            f"{drawn.ravel()[:3].tolist()}, …",
+            advice="It is called as initialiser(rng, shape): rng.normal(size=shape) fits.",
+        )
+    return drawn

@@ -6,7 +6,8 @@ because the reader of the error wants its column and its row.
 
 from __future__ import annotations
 
-import warnings
+import math
+import re
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from chainrule.errors import CellError, ChainruleError, ColumnError, DataError
+from chainrule.errors import CellError, ChainruleError, ColumnError, DataError, InputTypeError
+from chainrule.interop.sklearn.warned import warn
 
 __all__ = ["explained", "features", "finite", "weights_of"]
 
@@ -22,34 +24,57 @@ _MOST = 5
 """Places that an error names."""
 
 _ADVICE = {
+    "column name types": "Name all columns by words: X.columns = X.columns.astype(str).",
     "feature names": "Pass the columns in the order of fit: X[model.feature_names_in_]; "
     "a Pipeline with a ColumnTransformer picks columns by their names.",
     "features, but": "Pass the columns that fit was given, in their order.",
     "minimum of": "Pass at least one example with at least one feature.",
     "Reshape your data": "One example is X.reshape(1, -1), one feature X.reshape(-1, 1).",
     "inconsistent numbers": "Pass one target, and one weight, for each row of X.",
-    "Sample weights must": "0 leaves an example out, and 2 counts it twice.",
     "Complex data": "Pass real numbers, such as np.abs(X), or real and imaginary parts as columns.",
-    "Unknown label type": "Classes are whole numbers or words; for real numbers take MLPRegressor.",
+    "Unknown label type": "Classes are whole numbers or words (of an array of objects: "
+    "y.astype(int) or y.astype(str)); for real numbers take MLPRegressor.",
     "could not convert": "Encode words as numbers first, as with OrdinalEncoder or OneHotEncoder.",
     "argument must be": "Encode words as numbers first, as with OrdinalEncoder or OneHotEncoder.",
+    "with a sequence": "Rows need to be of one length; of a lazy frame pass X.collect().",
+    "represented as bytes": "Decode them: y.astype(str).",
+    "at least 1 dimension": "Pass one target for each row of X.",
+    "DateTime64": "Make numbers of dates: year, month and day as columns, or days since a start.",
 }
 """What to do about an error of scikit-learn's, by words that are in it."""
+_COUNTS = "0 leaves an example out, and 2 counts it twice."
+_FILL_IN = {
+    "X": "Leave these rows out, or fill them in first, as with a SimpleImputer in a Pipeline.",
+    "y": "Leave out the rows whose target is not known, from X and y alike.",
+    "sample_weight": _COUNTS,
+}
+"""What to do about numbers that are missing."""
 
 
 class explained:  # noqa: N801 - it reads as a word, as suppress does
-    """Raise what scikit-learn finds wrong with data as an error with a code and a way out."""
+    """Raise what scikit-learn finds wrong with data as an error with a code and a way out.
+
+    Parameters
+    ----------
+    advice
+        The way out; by the words of the error, if it is not said.
+    """
+
+    def __init__(self, advice: str = "") -> None:
+        self.advice = advice
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if not isinstance(error, ValueError) or isinstance(error, ChainruleError):
+        if not isinstance(error, ValueError | TypeError) or isinstance(error, ChainruleError):
             return
-        said = str(error)
-        advice = next((x for words, x in _ADVICE.items() if words in said), "")
+        said = re.sub(r"\[.{80,}\]", "[…]", str(error).strip(), flags=re.DOTALL)
+        advice = self.advice or next((x for words, x in _ADVICE.items() if words in said), "")
+        if isinstance(error, TypeError):
+            raise InputTypeError(said, advice=advice) from error
         about = ColumnError if "features, but" in said or "feature names" in said else DataError
-        raise about(said.strip(), advice=advice) from error
+        raise about(said, advice=advice) from error
 
 
 def features(
@@ -73,10 +98,10 @@ def features(
         Whether y has to be of numbers.
     """
     given: dict[str, Any] = {} if y is None else {"y": y, "multi_output": True}
-    if y is not None:
-        finite(y, "y")
-        given["y_numeric"] = numeric
-    with explained():
+    with explained(), np.errstate(over="ignore"):  # what overflows is named below
+        if y is not None:
+            finite(y, "y")
+            given["y_numeric"] = numeric
         found = validate_data(
             estimator,
             X,
@@ -96,11 +121,10 @@ def _one_axis(y: Any) -> Any:
     """Return a y of one column with one axis, with the warning that scikit-learn gives."""
     if sparse.issparse(y) or y.ndim != 2 or y.shape[1] != 1:
         return y
-    warnings.warn(
+    warn(
         "A column-vector y was passed when a 1d array was expected. Please change the shape of "
         "y to (n_samples,), for example using ravel().",
         DataConversionWarning,
-        stacklevel=7,
     )
     return y.ravel()
 
@@ -118,6 +142,10 @@ def finite(x: Any, name: str, columns: Any = None) -> None:
         The names of its columns.
     """
     numbers = x.data if sparse.issparse(x) else np.asarray(x)
+    if numbers.dtype.kind == "O":
+        wrong = np.asarray(np.frompyfunc(_is_missing, 1, 1)(numbers), np.bool_)
+        if np.any(wrong):
+            raise _not_finite(name, np.argwhere(wrong), numbers[wrong], columns)
     if numbers.dtype.kind != "f":
         return
     with np.errstate(all="ignore"):
@@ -135,8 +163,17 @@ def finite(x: Any, name: str, columns: Any = None) -> None:
     raise _not_finite(name, at, values, columns)
 
 
+def _is_missing(x: Any) -> bool:
+    """Return whether an object stands for a number or a word that is not known."""
+    return x is None or type(x).__name__ == "NAType" or (isinstance(x, float) and math.isnan(x))
+
+
 def _not_finite(name: str, at: Any, values: Any, columns: Any) -> CellError:
-    what = "NaN" if np.isnan(values).any() else "infinity"
+    what = "infinity"
+    if values.dtype.kind == "O" or np.isnan(values).any():
+        what = "NaN"
+    elif values.dtype == np.float32:
+        what += f" in single precision, whose largest number is {np.finfo(np.float32).max:.1e}"
     facts = [
         f"{value} in {_place(place, columns)}"
         for place, value in zip(at[:_MOST], values[:_MOST], strict=True)
@@ -146,12 +183,12 @@ def _not_finite(name: str, at: Any, values: Any, columns: Any) -> CellError:
     if at.shape[1] > 1:
         held = sorted({int(k) for k in at[:, 1]})
         facts.append(f"columns: {', '.join(_column(k, columns) for k in held[:_MOST])}")
-    advice = "Leave these rows out, or "
-    advice += "fill them in first, as with a SimpleImputer in a Pipeline."
-    if name == "y":
-        advice = "Leave out the rows whose target is not known, from X and y alike."
     return CellError(
-        f"Input {name} contains {what}; every number has to be finite.", *facts, advice=advice
+        f"Input {name} contains {what}; every number has to be finite.",
+        *facts,
+        advice="Scale the numbers first, or take dtype='float64'."
+        if "single" in what
+        else _FILL_IN[name],
     )
 
 
@@ -174,13 +211,13 @@ def weights_of(sample_weight: Any, X: Any) -> Any:
     """
     if sample_weight is None:
         return None
-    finite(sample_weight, "sample_weight")
-    with explained():
+    with explained(_COUNTS):
+        finite(sample_weight, "sample_weight")
         weights = _check_sample_weight(sample_weight, X, dtype=X.dtype)
     if np.any(weights < 0):
         row = int(np.argmin(weights))
         raise CellError(
             f"sample_weight has to be at least 0, got {weights[row]} in row {row}.",
-            advice="0 leaves an example out, and 2 counts it twice.",
+            advice=_COUNTS,
         )
     return weights
