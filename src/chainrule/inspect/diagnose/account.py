@@ -285,6 +285,14 @@ class Account:
         bare = _NUMBERED.sub("", name)
         return bare if bare != name and bare in self._labels else name
 
+    def once(self, value: int) -> str:
+        """Return what the program calls a value at every turn of a loop: h for h_2 and h_3."""
+        at, name = self.turns.get(value), self.name(value)
+        bare = _NUMBERED.sub("", name)
+        others = (self.name(i) for i, each in self.turns.items() if at and each.slot == at.slot)
+        alike = (other != name and _NUMBERED.sub("", other) == bare for other in others)
+        return bare if any(alike) else name
+
     @cached_property
     def _labels(self) -> set[str]:
         return {short(name) for name in self.names}

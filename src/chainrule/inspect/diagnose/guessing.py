@@ -138,6 +138,6 @@ def same_shape(account: Account, value: int) -> list[int]:
     shape = account.graph.nodes[value].shape
     return [
         i
-        for i, node in enumerate(account.graph.nodes[: account.probe.output])
+        for i, node in enumerate(account.graph.nodes[: account.probe.output + 1])
         if i != value and node.shape == shape and node.dtype.kind == "f" and account.is_named(i)
     ]

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Repeated", "repeated"]
 
-_COUNT = re.compile(r"_\d+$")
 _NODE = re.compile(r"#(\d+)")
 _MOST = 3000
 """Trials at most: a loop of some turns, each with a few dozen lines."""
@@ -60,17 +59,8 @@ class Repeated(Hypothesis):
         return {**self.made[0].adjoints, **self.made[0].fixed}
 
     def name(self, account: Account, value: int) -> str:
-        """Return what the program calls a value at any turn: h for h_2, h_3 and h_4."""
-        at, name = account.turns.get(value), account.name(value)
-        bare = _COUNT.sub("", name)
-        others = {
-            account.name(i) for i, each in account.turns.items() if at and each.slot == at.slot
-        }
-        return (
-            bare
-            if any(other != name and _COUNT.sub("", other) == bare for other in others)
-            else name
-        )
+        """Return what the program calls a value at any turn."""
+        return account.once(value)
 
     def fix(self, account: Account, value: int) -> Fix | None:
         """Return no line: one for all turns would need to say which turn each name is of."""

@@ -175,10 +175,23 @@ def another_array(site: Site) -> Iterator[Guess]:
         return
     for other in site.others:
         for index in same_shape(account, other):
-            words = f"it was formed with {account.name(index)} in place of {account.name(other)}"
+            words = f"it was formed with {_said(site, index)} in place of {_said(site, other)}"
             y = with_operand(site, other, account.numbers[index])
             if np.shape(y) == np.shape(site.number):
                 yield Guess(y, f"#{other} #{index}", words)
+
+
+_TURNS = {-1: "the turn before", 0: "this turn", 1: "the next turn"}
+
+
+def _said(site: Site, index: int) -> str:
+    """Return what a value is called; in a loop, and of which turn."""
+    account = site.account
+    name, turns = account.name(index), account.turns
+    if index not in turns or site.consumer not in turns:
+        return name
+    when = _TURNS.get(turns[index].turn - turns[site.consumer].turn)
+    return f"{account.once(index)} of {when}" if when else name
 
 
 @guesses("CD218", "upstream gradient ignored", "edge", "region", rank=8)
