@@ -83,6 +83,12 @@ def test_a_mistake_is_found_where_it_is(right, wrong, code, tensor, line, tmp_pa
         assert r"= \mathrm{dnext\_c} + " in finding.fix.latex
 
 
+def test_an_argument_of_a_function_is_not_taken_for_the_input_of_that_name(tmp_path):
+    (finding,) = checked(RIGHT.replace("df * f * (1 - f)", "df * f"), tmp_path)
+    assert finding.tensor == "x at cell.py:8"
+    assert finding.fix is None
+
+
 def test_what_is_called_like_a_gradient_may_be_part_of_the_cache():
     def forward(x, w):
         out, drop_mask = x @ w, np.ones(3)

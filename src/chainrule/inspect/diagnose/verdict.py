@@ -177,10 +177,14 @@ def _finding(
         value = account.claims[best.explained[0]].node or 0
     if best.about is not None:
         value = best.about
+    adjoints, fix = best.adjoints(account), best.fix(account, value)
     name = best.name(account, value)
-    adjoints = best.adjoints(account)
-    if not account.is_named(value) and not account.is_claimed(value):
-        name = seen_as(account, adjoints.get(value)) or name
+    # What a function of the user's calls its argument is no name where it was called.
+    is_another = name in account.claims and account.claims[name].node != value
+    if is_another or not (account.is_named(value) or account.is_claimed(value)):
+        place = f" at {account.graph.nodes[value].where}" if is_another else ""
+        name = seen_as(account, adjoints.get(value)) or f"{name}{place}"
+        fix = None if is_another else fix
     where, text = line_of(account, [adjoints.get(value), best.arrays[0], *_claimed(account, best)])
     codes = [h.code for h in equals if h.code != best.code]
     also = tuple(f"{code} {CAUSES[code].name}" for code in dict.fromkeys(codes))
@@ -194,7 +198,7 @@ def _finding(
         where=where,
         message=message.strip(),
         evidence=tuple(_evidence(account, best, adjoints, text)),
-        fix=best.fix(account, value),
+        fix=fix,
         confidence=_confidence(accounts, also),
         also=also,
         ambiguous=_undecided(account, best, equals),
