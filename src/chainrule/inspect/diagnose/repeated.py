@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["Repeated", "repeated"]
 
 _NODE = re.compile(r"#(\d+)")
-_MOST = 3000
-"""Trials at most: a loop of some turns, each with a few dozen lines."""
+_MOST = 3_000_000
+"""How many nodes to walk back over at most, a quarter of a minute: each turn of a trial takes a
+walk."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +173,7 @@ class _Search:
         """Yield a mistake if it explains something on every probe."""
         if self.left <= 0 or not self._was_seen(group, make):
             return
-        self.left -= 1
+        self.left -= len(group) * len(group[0].account.graph.nodes)
         made, words, arrays = [], "", []
         explained = set(self.wrong)
         for account in self.accounts:
@@ -229,7 +230,7 @@ class _Watched:
         self._marks: dict[tuple[int, ...], list[float]] = {}
         for _, array in gradients(account):
             for x in (array, array / (account.batch or 1)):
-                if not any(close(x, g, account.floor) for g in known):
+                if np.any(x) and not any(close(x, g, account.floor) for g in known):
                     self._marks.setdefault(np.shape(x), []).append(_mark(x))
 
     def __bool__(self) -> bool:

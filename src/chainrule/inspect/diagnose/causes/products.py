@@ -175,7 +175,7 @@ def another_array(site: Site) -> Iterator[Guess]:
         return
     for other in site.others:
         for index in same_shape(account, other):
-            words = f"it was formed with {_said(site, index)} in place of {_said(site, other)}"
+            words = "it was formed with {} in place of {}".format(*_said(site, index, other))
             y = with_operand(site, other, account.numbers[index])
             if np.shape(y) == np.shape(site.number):
                 yield Guess(y, f"#{other} #{index}", words)
@@ -184,14 +184,17 @@ def another_array(site: Site) -> Iterator[Guess]:
 _TURNS = {-1: "the turn before", 0: "this turn", 1: "the next turn"}
 
 
-def _said(site: Site, index: int) -> str:
-    """Return what a value is called; in a loop, and of which turn."""
+def _said(site: Site, *indices: int) -> list[str]:
+    """Return what values are called; in a loop also of which turn, where that differs."""
     account = site.account
-    name, turns = account.name(index), account.turns
-    if index not in turns or site.consumer not in turns:
-        return name
-    when = _TURNS.get(turns[index].turn - turns[site.consumer].turn)
-    return f"{account.once(index)} of {when}" if when else name
+    turns = [account.turns.get(i) for i in (site.consumer, *indices)]
+    if any(at is None for at in turns):
+        return [account.name(i) for i in indices]
+    here, *others = [at.turn for at in turns if at is not None]
+    names = [account.once(i) for i in indices]
+    if len(set(others)) == 1 or not _TURNS.keys() >= {at - here for at in others}:
+        return names if len(set(names)) > 1 else [account.name(i) for i in indices]
+    return [f"{name} of {_TURNS[at - here]}" for name, at in zip(names, others, strict=True)]
 
 
 @guesses("CD218", "upstream gradient ignored", "edge", "region", rank=8)
