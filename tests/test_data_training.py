@@ -91,7 +91,7 @@ class Stopping(Listener):
     def __init__(self, monkeypatch, at):
         self.at = at
         self.flags = []
-        monkeypatch.setattr("chainrule.interop.data.stepping._interruptions", lambda: self)
+        monkeypatch.setattr("chainrule.interop.data.stepping.interruptions", lambda: self)
 
     def __enter__(self):
         return self.flags

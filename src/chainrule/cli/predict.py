@@ -28,6 +28,7 @@ def predict(
     Columns may come in any order, and further ones are not used.
     """
     with reported(debug=debug, as_json=as_json):
+        data.require_writable(out, inputs=[model, file])
         trained = data.read_model(model)
         reading = trained.open(file)
         frames = trained.predictions(reading)

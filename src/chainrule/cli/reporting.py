@@ -17,7 +17,7 @@ from chainrule.errors import ChainruleError, CheckedFileError, SettingError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["print_json", "reported"]
+__all__ = ["print_json", "reported", "silence"]
 
 
 @contextmanager
@@ -36,17 +36,32 @@ def reported(*, debug: bool, as_json: bool) -> Iterator[None]:
     except (typer.Exit, typer.Abort):
         raise
     except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence()
         raise typer.Exit(1) from None
     except Exception as error:
-        if debug:
-            traceback.print_exc()
-        if as_json:
-            print_json({"error": _record(error)})
-        elif not debug:
-            typer.echo(_text(error), err=True)
+        _say(error, debug=debug, as_json=as_json)
         is_use = isinstance(error, SettingError | CheckedFileError)
         raise typer.Exit(2 if is_use else 1) from error
+
+
+def _say(error: Exception, *, debug: bool, as_json: bool) -> None:
+    """Print an error; where the object cannot be printed, as text."""
+    if debug:
+        traceback.print_exc()
+    if as_json:
+        try:
+            print_json({"error": _record(error)})
+        except OSError:
+            silence()
+        else:
+            return
+    if not debug:
+        typer.echo(_text(error), err=True)
+
+
+def silence() -> None:
+    """Print nothing more: nobody reads it, or there is no room for it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_json(record: Any) -> None:
@@ -80,4 +95,7 @@ def _text(error: Exception) -> str:
         head = f"{error.code} {type(error).__name__}: {error.what}"
         return "\n  ".join([head, *error.facts, *error.advice.splitlines()])
     said = str(error).splitlines()[0] if str(error) else "no more is known"
-    return f"{type(error).__name__}: {said}\n  --debug shows where it happened."
+    advice = "--debug shows where it happened."
+    if isinstance(error, MemoryError):
+        advice = "Take fewer units (--hidden), fewer columns or a smaller --batch-size."
+    return f"{type(error).__name__}: {said}\n  {advice}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
 from typer.core import TyperCommand
 
 if TYPE_CHECKING:
@@ -26,13 +29,23 @@ class Spreading(TyperCommand):
             if getattr(parameter, "multiple", False)
             for name in parameter.opts
         }
-        return super().parse_args(ctx, list(_spread(args, several)))
+        spread = list(_spread(args, several))
+        try:
+            return super().parse_args(ctx, [*spread])  # which empties the list
+        except typer.BadParameter as error:
+            pairs = itertools.pairwise(spread)
+            if any(name in several and Path(value).is_file() for name, value in pairs):
+                hint = "Files stand before options that take several values."
+                said = f"{error.message}. " if error.message else ""
+                error.message = said + hint
+            raise
 
 
 def _spread(args: list[str], several: set[str]) -> Iterator[str]:
+    """Yield the arguments one by one; a dash alone and a negative number are values."""
     current, values = "", 0
     for arg in args:
-        if arg.startswith("-") and not _is_number(arg):
+        if arg.startswith("-") and arg != "-" and not _is_number(arg):
             if current and not values:  # without a value: said by whoever parses it
                 yield current
             current, values = (arg if arg in several else ""), 0

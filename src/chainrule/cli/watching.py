@@ -6,10 +6,12 @@ import math
 import time
 from typing import TYPE_CHECKING, Self
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from chainrule.cli.wording import time_left
+from chainrule.cli import wording
+from chainrule.cli.reporting import silence
 from chainrule.interop import data
 from chainrule.interop.data.listening import Listener
 
@@ -70,7 +72,17 @@ class Watcher(Listener):
             self._events.close()
 
     def _line(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        """Print a line, if there is still somebody who reads."""
+        if self._console.is_terminal:
+            self._console.print(text, markup=False, soft_wrap=True)
+        elif not self._console.quiet:
+            try:
+                typer.echo(text)
+            except OSError as error:  # a training is worth more than what is said of it
+                self._console.quiet = True
+                silence()
+                if not isinstance(error, BrokenPipeError):
+                    typer.echo(f"{error.strerror}: nothing more is printed", err=True)
 
     def reading(self, name: str) -> None:
         """Say that a table is gone through for the first time."""
@@ -98,7 +110,9 @@ class Watcher(Listener):
             seconds, done = now - self._begun[0], place - self._begun[1]
             rate = done * self._rows / max(seconds, 1e-9)
             left = (self._epochs - place) * seconds / max(done, 1e-9)
-            said = f"loss {loss:.4f}  {rate:,.0f} examples/s  {time_left(left)} left"
+            said = (
+                f"loss {wording.loss(loss)}  {rate:,.0f} examples/s  {wording.time_left(left)} left"
+            )
             text = f"epoch {epoch + 1}/{self._epochs}"
             self._bar.update(self._task, description=text, completed=place, said=said)
 
@@ -112,12 +126,12 @@ class Watcher(Listener):
         else:
             each = (now - self._first[1]) / (report.epoch - self._first[0])
         left = (self._epochs - report.epoch) * each
-        said = f"loss {report.loss:.4f}"
+        said = f"loss {wording.loss(report.loss)}"
         if not math.isnan(report.validation_loss):
-            said += f"  validation {report.validation_loss:.4f}"
+            said += f"  validation {wording.loss(report.validation_loss)}"
         said += f"  {report.examples_per_second:,.0f} examples/s"
         if report.epoch < self._epochs and (each > 1 or report.epoch > self._first[0]):
-            said += f"  {time_left(left)} left"
+            said += f"  {wording.time_left(left)} left"
         text = f"epoch {report.epoch}/{self._epochs}"
         self._said = f"{text}  {said}"
         if self._task is not None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from chainrule.interop.data import Preprocessing, TableModel
 
-__all__ = ["columns", "evaluation", "model", "time_left"]
+__all__ = ["columns", "evaluation", "loss", "model", "time_left"]
 
 _SHOWN = 12
 """Classes or columns that are listed."""
@@ -112,7 +112,7 @@ def _layers(trained: TableModel) -> Iterator[list[str]]:
 def _preprocessing(made: Preprocessing) -> Iterator[str]:
     rows = []
     for x in made.numeric:
-        rule = f"(x - {x.mean:.6g}) / {x.scale:.6g}" + (
+        rule = f"(x {'+' if x.mean < 0 else '-'} {abs(x.mean):.6g}) / {x.scale:.6g}" + (
             ", missing: the mean, and a column that says so" if x.indicator else ""
         )
         rows.append([f"{x.name} {x.part}".rstrip(), rule])
@@ -163,5 +163,17 @@ def _share(part: int, whole: int) -> str:
     return f"{part / whole:.1%}" if whole else "-"
 
 
+def loss(x: float) -> str:
+    """Return a loss in few digits, also one that is small.
+
+    Examples
+    --------
+    >>> loss(0.61271), loss(0.0000123), loss(12345.678)
+    ('0.6127', '1.23e-05', '1.235e+04')
+    """
+    return f"{x:.4f}" if 0.001 <= x < 1000 else f"{x:.4g}"
+
+
 def _short(label: str) -> str:
+    label = " ".join(label.split())
     return label if len(label) <= 14 else f"{label[:13]}…"

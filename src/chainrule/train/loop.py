@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +11,7 @@ from chainrule.nn import Module
 from chainrule.train.adaptive import Adam
 from chainrule.train.averaging import EMA
 from chainrule.train.data import Batch, checked, kept_aside
+from chainrule.train.interruption import interruptions
 from chainrule.train.optimisers import Optimiser
 from chainrule.train.progress import Progress
 from chainrule.train.session import EarlyStopping, Session
@@ -22,7 +20,7 @@ from chainrule.train.step import Recipe
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from chainrule.train.history import Epoch, History
 
@@ -171,7 +169,7 @@ def fit(
             progress.save(checkpoint, session.settings)
 
     try:
-        with _interruptions() as interrupted:
+        with interruptions() as interrupted:
             for row in session.epochs(epochs, interrupted):
                 if row is None:
                     session.give_back()
@@ -232,26 +230,3 @@ def _interrupted(progress: Progress, checkpoint: Any) -> KeyboardInterrupt:
     error = KeyboardInterrupt(text)
     error.history = progress.history  # type: ignore[attr-defined]
     return error
-
-
-@contextmanager
-def _interruptions() -> Iterator[list[bool]]:
-    """Collect Ctrl-C instead of stopping in the middle of a step; a second one stops at once."""
-    seen: list[bool] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield seen
-        return
-    before = signal.getsignal(signal.SIGINT)
-    if before in {None, signal.SIG_IGN}:  # somebody else's, or not wanted, as under nohup
-        yield seen
-        return
-
-    def note(*_: Any) -> None:
-        seen.append(True)
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield seen
-    finally:
-        signal.signal(signal.SIGINT, before)

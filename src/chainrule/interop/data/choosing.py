@@ -24,6 +24,7 @@ class Choice(NamedTuple):
     texts: list[str]
     dates: list[str]
     left_out: dict[str, str]
+    wants_dates: bool = False
 
     @property
     def columns(self) -> list[str]:
@@ -44,6 +45,12 @@ def choose(
     require_known([target], source, "target")
     require_known(features, source, "feature")
     require_known(drop, source, "column to drop")
+    for names, what in ((features, "a feature"), (drop, "a column to drop")):
+        if target in names:
+            raise ColumnError(
+                f"the target {target!r} is also named as {what}.",
+                advice="Name it as the target alone.",
+            )
     kind = source.kinds[target]
     if kind not in {"number", "text"}:
         raise ColumnError(
@@ -68,7 +75,13 @@ def choose(
         else:
             by_kind[found].append(name)
     return Choice(
-        target, kind == "number", by_kind["number"], by_kind["text"], by_kind["date"], left_out
+        target,
+        kind == "number",
+        by_kind["number"],
+        by_kind["text"],
+        by_kind["date"],
+        left_out,
+        wants_dates=bool(dates),
     )
 
 
@@ -79,7 +92,7 @@ def require_known(names: Iterable[str], source: Source, what: str) -> None:
         if name in known:
             continue
         lower = {other.lower(): other for other in reversed(known)}
-        near = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(str(name).lower(), lower, n=3, cutoff=0.5)
         raise ColumnError(
             f"{source.name} has no column {name!r}, which was named as {what}.",
             f"columns: {', '.join(map(repr, known[:12]))}{', …' if len(known) > 12 else ''}",

@@ -6,9 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.errors import DataError
+from chainrule.errors import DataError, FileAccessError
 from chainrule.interop.data.libraries import nw, pl
-from chainrule.interop.data.source import Block, Source, as_kinds, kind_of, require_columns
+from chainrule.interop.data.source import (
+    SAMPLE,
+    Block,
+    Source,
+    as_kinds,
+    kind_of,
+    require_columns,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,8 +56,8 @@ class ColumnarSource(Source):
         try:
             schema = lazy.collect_schema()
             self._length = int(lazy.select(pl.len()).collect().item())
-        except _REFUSALS as error:
-            raise _damaged(name, error) from error
+        except (OSError, *_REFUSALS) as error:
+            raise _unreadable(name, error) from error
         require_columns(schema.names(), name)
         if not self._length:
             raise DataError(
@@ -63,6 +70,8 @@ class ColumnarSource(Source):
             for column, dtype in schema.items()
         }
         self.blocks = _blocks(self._length, len(self.kinds))
+        texts = [n for n, x in schema.items() if x == pl.String and n not in categorical]
+        self.find_dates(self.frame(Block(0, min(SAMPLE, self._length), None), texts))
 
     def estimate(self) -> int:
         """Return the number of rows."""
@@ -79,8 +88,8 @@ class ColumnarSource(Source):
         kept = [name for name in self.kinds if name in wanted]
         try:
             frame = self._lazy.slice(block.start, block.rows).select(kept).collect()
-        except _REFUSALS as error:
-            raise _damaged(self.name, error) from error
+        except (OSError, *_REFUSALS) as error:
+            raise _unreadable(self.name, error) from error
         return self.dated(as_kinds(frame, self.kinds, self._missing, block.start), block)
 
 
@@ -108,6 +117,10 @@ class ArraySource(Source):
             dtype = _made({column: array[:1]}, name).dtypes[0] if is_known else pl.Object()
             self.kinds[column] = "text" if column in categorical else kind_of(dtype)
         self.blocks = _blocks(self._length, len(self.kinds))
+        texts = [
+            n for n, x in self._columns.items() if x.dtype.kind == "U" and n not in categorical
+        ]
+        self.find_dates(self.frame(Block(0, min(SAMPLE, self._length), None), texts))
 
     def estimate(self) -> int:
         """Return the number of rows."""
@@ -155,7 +168,7 @@ def _columns(arrays: Mapping[str, Any], name: str) -> Iterator[tuple[str, Any]]:
         if x.dtype.names:
             yield from ((field, x[field]) for field in x.dtype.names)
         elif x.ndim == 1:
-            yield key, x
+            yield key or "0", x
         elif x.ndim == 2:
             for k in range(x.shape[1]):
                 yield (f"{key}.{k}" if key else str(k)), x[:, k]
@@ -180,6 +193,11 @@ def from_array_file(
     except OSError:
         raise
     except Exception as error:  # of any kind: a damaged header is parsed as Python's literals
+        if any(words in str(error) for words in ("Object arrays", "Python objects")):
+            raise DataError(
+                f"{path} holds Python objects, which are not read: they could run something.",
+                advice="Write text as text: np.savez(NEW, name=np.array(values, str)).",
+            ) from error
         raise _damaged(str(path), error) from error
     return ArraySource(arrays, str(path), missing=missing, categorical=categorical)
 
@@ -225,6 +243,13 @@ def _series(column: Any, name: str) -> pl.Series:
     if isinstance(dtype, nw.String | nw.Categorical | nw.Enum):
         return pl.Series(name, [None if x is None else str(x) for x in values], dtype=pl.String)
     return pl.Series(name, values, dtype=pl.Object)
+
+
+def _unreadable(name: str, error: BaseException) -> DataError | FileAccessError:
+    """Return what the system refused, or that a file is damaged: polars says both as OSError."""
+    if isinstance(error, FileNotFoundError | PermissionError):
+        return FileAccessError(f"the table cannot be read: {error}.", f"file: {name}")
+    return _damaged(name, error)
 
 
 def _damaged(name: str, error: BaseException) -> DataError:

@@ -252,6 +252,8 @@ class _Pass:
         )
         aside = pl.concat(self._aside) if self._aside else pl.DataFrame()
         notes = [note, *(f"{name!r} is left out: {why}" for name, why in left_out.items())]
+        if self._choice.wants_dates and not self._choice.dates:
+            notes.append("no column has dates, of which parts were asked for")
         return Fitted(preprocessing, split, self._rows, aside, notes)
 
     def _standardised(self, left_out: dict[str, str]) -> list[Numeric]:
@@ -292,7 +294,7 @@ class _Pass:
             if not is_number:
                 raise ColumnError(
                     f"the target {name!r} is text, and a regression needs numbers.",
-                    f"values: {', '.join(map(repr, list(counts.values)[:5]))}",
+                    f"values: {', '.join(map(repr, sorted(counts.values)[:5]))}",
                     advice="Train a classification, or name a column of numbers.",
                 )
             scaler = self._target_scaler
@@ -304,12 +306,13 @@ class _Pass:
         if counts.overflows or known > self._seen / 2:
             raise ColumnError(
                 f"the target {name!r} has {known:,} classes in {self._seen:,} rows.",
-                f"values: {', '.join(map(repr, list(counts.values)[:5]))}, …",
-                advice="A class needs several examples; for numbers train a regression: "
-                "--task regression.",
+                f"values: {', '.join(map(repr, sorted(counts.values)[:5]))}{', …' * (known > 5)}",
+                advice="A class needs several examples: take more rows"
+                + (", or train a regression: --task regression." if is_number else "."),
             )
         target = Target(name, sorted(counts.values))
-        shown = ", ".join(target.labels[:6]) + (", …" if known > 6 else "")
+        labels = (" ".join(label.split()) for label in target.labels[:6])
+        shown = ", ".join(labels) + (", …" if known > 6 else "")
         hint = "; for numbers: --task regression" if is_number and not task else ""
         return target, f"classification: {name!r} has {known} classes ({shown}){hint}"
 
@@ -318,9 +321,10 @@ class _Pass:
         name, counts = self._choice.target, self._targets
         known = len(counts.values)
         if known == 1:
+            rows = f"all {self._seen:,} rows" if self._seen > 1 else "the only row"
             raise ColumnError(
-                f"the target {name!r} is {next(iter(counts.values))!r} in all {self._seen:,} rows: "
-                "there is nothing to learn.",
+                f"the target {name!r} is {next(iter(counts.values))!r} in {rows}: there is "
+                "nothing to learn.",
                 "expected: at least two classes, or numbers that differ",
                 advice="Name another column, or take rows of all classes.",
             )
@@ -330,7 +334,7 @@ class _Pass:
             raise ColumnError(
                 f"the target {name!r} is different in each of the {self._seen:,} rows, as an "
                 "identifier is.",
-                f"values: {', '.join(map(repr, list(counts.values)[:5]))}, …",
+                f"values: {', '.join(map(repr, sorted(counts.values)[:5]))}, …",
                 advice="Name the column that is to be predicted.",
             )
 

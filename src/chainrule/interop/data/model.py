@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule import nn
-from chainrule.errors import CheckpointError, ColumnError, ForeignFileError, NewerFileError
+from chainrule.errors import (
+    CheckpointError,
+    ColumnError,
+    FileAccessError,
+    ForeignFileError,
+    NewerFileError,
+)
 from chainrule.interop.data.libraries import pl
 from chainrule.interop.data.measuring import Classified, Measured
 from chainrule.interop.data.network import Architecture, TableNetwork
@@ -257,7 +263,20 @@ def read_model(path: str | os.PathLike[str]) -> TableModel:
     CheckpointError
         It is damaged.
     """
-    found = read_checkpoint(path)
+    try:
+        found = read_checkpoint(path)
+    except FileAccessError as error:
+        said = error.what.replace("The checkpoint", "the model")
+        raise FileAccessError(said, *error.facts) from error
+    except CheckpointError as error:
+        if type(error) is not CheckpointError:
+            raise
+        raise CheckpointError(
+            "the file is no model, or a damaged one.",
+            *(fact for fact in error.facts if not fact.startswith("expected")),
+            advice="Pass a file that `chainrule train` or TableModel.save wrote; if it is one, "
+            "copy it again from where it was whole.",
+        ) from error
     meta = found.meta
     if not isinstance(meta, dict) or meta.get("table model") != _FORMAT:
         raise ForeignFileError(

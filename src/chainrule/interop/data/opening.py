@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule.errors import DataError, FileAccessError
 from chainrule.interop.data.columnar import ColumnarSource, as_polars, from_array_file
 from chainrule.interop.data.libraries import pl
+from chainrule.interop.data.pages import require_sound_pages
 from chainrule.interop.data.text import TextSource
 
 if TYPE_CHECKING:
@@ -92,11 +93,25 @@ def open_table(
 
 
 def _opened(path: Path, form: str, missing: Sequence[str], categorical: Sequence[str]) -> Source:
-    with path.open("rb"):  # what the system refuses, in its own words and before all else
-        pass
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise DataError(
+            f"{path} is a pipe or a device, which can be read once and in order only.",
+            advice="Write what it says into a file first: cat PIPE > FILE",
+        )
+    with path.open("rb") as file:  # what the system refuses, in its own words and before all else
+        begin = file.read(8)
+    if not begin:
+        raise DataError(f"{path} is empty.", advice="Check that it was written and copied whole.")
+    if form == "Arrow IPC" and begin.startswith(b"\xff\xff\xff\xff"):
+        raise DataError(
+            f"{path} is a stream of Arrow IPC, where a file of Arrow IPC was expected.",
+            advice="Write it anew: polars.read_ipc_stream(OLD).write_ipc(NEW)",
+        )
     if form in {"CSV", "TSV"}:
         return TextSource(path, missing=missing, categorical=categorical)
     if form in {"NPY", "NPZ"}:
         return from_array_file(path, missing=missing, categorical=categorical)
+    if form == "Parquet":
+        require_sound_pages(path)
     lazy = pl.scan_parquet(path) if form == "Parquet" else pl.scan_ipc(path)
     return ColumnarSource(lazy, str(path), missing=missing, categorical=categorical)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule.errors import SettingError
 from chainrule.nn import ACTIVATIONS
 from chainrule.train import SGD, Adagrad, Adam, AdamW, Lion, RMSprop
-from chainrule.train.settings import COUNT, FRACTION, POSITIVE, WHOLE, require
+from chainrule.train.settings import COUNT, FRACTION, NOT_NEGATIVE, POSITIVE, WHOLE, require
 
 if TYPE_CHECKING:
     from chainrule.train import Optimiser
@@ -23,6 +23,8 @@ OPTIMISERS: dict[str, type[Optimiser]] = {
     "sgd": SGD,
     "lion": Lion,
 }
+
+_LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -69,18 +71,26 @@ class Settings:
     memory: int = 256
 
     def __post_init__(self) -> None:
+        if not isinstance(self.hidden, tuple | list):
+            raise SettingError(
+                f"hidden has to be a tuple of numbers of units, got {self.hidden!r}.",
+                advice="As in hidden=(64, 32); hidden=() for none.",
+            )
         require(
-            self,
+            ("a training", asdict(self)),
             dropout=FRACTION,
             learning_rate=POSITIVE,
             epochs=COUNT,
             batch_size=COUNT,
             validation=FRACTION,
             patience=WHOLE,
+            clip_norm=NOT_NEGATIVE,
             seed=WHOLE,
             threads=WHOLE,
             memory=COUNT,
         )
+        if self.seed > _LARGEST_SEED:
+            raise SettingError(f"seed has to be below 2 ** 63, got {self.seed}.")
         for name, x, known in (
             ("activation", self.activation, sorted(ACTIVATIONS)),
             ("optimiser", self.optimiser, list(OPTIMISERS)),

@@ -9,17 +9,44 @@ text is text, and an empty field is null.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from chainrule.errors import CellError, DataError
+from chainrule.errors import CellError, ColumnError, DataError
 from chainrule.interop.data.libraries import pl
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["Block", "Kind", "Source", "as_kinds", "kind_of", "require_columns"]
+__all__ = [
+    "FEW",
+    "SAMPLE",
+    "Block",
+    "Kind",
+    "Source",
+    "as_kinds",
+    "date_format",
+    "kind_of",
+    "require_columns",
+]
 
 Kind = Literal["number", "text", "date", "other"]
+FEW = 0.1
+"""The part of a column's first rows that may be of another kind; more, and it is text."""
+SAMPLE = 10_000
+"""Rows that decide about the kinds of columns of text."""
+_DATE_FORMATS = (
+    "%Y-%m-%d",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%SZ",
+    "%Y/%m/%d",
+    "%d.%m.%Y",
+)
 
 
 class Block(NamedTuple):
@@ -89,6 +116,12 @@ class Source(ABC):
         self.kinds.update(dict.fromkeys(dates, "date"))
         self.formats = {**dates, **self.formats}
 
+    def find_dates(self, frame: pl.DataFrame) -> None:
+        """Take columns of text for dates whose first rows are so, as in a file of text."""
+        for name in frame.columns:
+            if form := date_format(frame[name].drop_nulls()):
+                self.kinds[name], self.formats[name] = "date", form
+
     def dated(self, frame: pl.DataFrame, block: Block) -> pl.DataFrame:
         """Return a block with its dates as dates, where they are text.
 
@@ -128,13 +161,24 @@ class Source(ABC):
         return sum(block.rows for block in self.blocks)
 
 
+def date_format(column: pl.Series) -> str:
+    """Return how the dates of a column of text are written, or nothing if it has none."""
+    if not len(column):
+        return ""
+    misses = {
+        form: column.str.to_datetime(form, strict=False).null_count() for form in _DATE_FORMATS
+    }
+    best = min(misses, key=lambda form: misses[form])
+    return best if misses[best] <= FEW * len(column) else ""
+
+
 def kind_of(dtype: Any) -> Kind:
     """Return the kind of a column from its type."""
     if dtype.is_numeric():
         return "number"
     if isinstance(dtype, pl.Date | pl.Datetime):
         return "date"
-    if isinstance(dtype, pl.String | pl.Categorical | pl.Enum | pl.Boolean):
+    if isinstance(dtype, pl.String | pl.Categorical | pl.Enum | pl.Boolean | pl.Null):
         return "text"
     return "other"
 
@@ -151,6 +195,7 @@ def as_kinds(
     """
     nan_is_missing = any(text.lower() == "nan" for text in missing)
     schema = frame.schema
+    _require_types(schema, kinds)
     expressions: list[pl.Expr | pl.Series] = []
     for name in frame.columns:
         column = pl.col(name)
@@ -160,12 +205,28 @@ def as_kinds(
         elif kinds[name] == "number":
             number = column.cast(pl.Float64)
             expressions.append(number.fill_nan(None) if nan_is_missing else number)
-        elif kinds[name] == "text":
+        elif kinds[name] == "text" or schema[name] == pl.String:
             text = _as_text(column, schema[name])
             expressions.append(pl.when(~text.is_in(["", *missing])).then(text).alias(name))
         else:
             expressions.append(column)
     return frame.select(expressions)
+
+
+def _require_types(schema: Mapping[str, Any], kinds: Mapping[str, Kind]) -> None:
+    """Refuse what polars would make into numbers, text or dates that nobody meant."""
+    for name, dtype in schema.items():
+        wanted, found = kinds[name], kind_of(dtype)
+        fits = wanted in {found, "other"} or isinstance(dtype, pl.String | pl.Null)
+        if fits or (wanted == "text" and found != "other"):
+            continue
+        if wanted == "number" and isinstance(dtype, pl.Boolean):
+            continue
+        raise ColumnError(
+            f"column {name!r} needs {wanted if wanted == 'text' else f'{wanted}s'}, and holds "
+            f"{dtype}.",
+            advice="Pass a table whose columns are of the kinds that they had in training.",
+        )
 
 
 def _parsed(column: pl.Series, start: int) -> pl.Series:
@@ -184,7 +245,7 @@ def _parsed(column: pl.Series, start: int) -> pl.Series:
 def _as_text(column: pl.Expr, dtype: Any) -> pl.Expr:
     """Return numbers that are categories as they are written: 3, and not 3.0."""
     if dtype.is_float():
-        whole = column == column.round()
+        whole = column.is_finite() & (column == column.round())
         return (
             pl.when(whole)
             .then(column.cast(pl.Int64, strict=False).cast(pl.String))
@@ -195,7 +256,7 @@ def _as_text(column: pl.Expr, dtype: Any) -> pl.Expr:
 
 def require_columns(names: Sequence[str], where: str) -> None:
     """Refuse a table without columns, or with two of one name."""
-    twice = sorted({name for name in names if list(names).count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise DataError(
             f"{where} has columns of the same name: {', '.join(map(repr, twice))}.",

@@ -119,9 +119,35 @@ class Shuffled:
             start += int(size)
         return whole
 
+    def room(self) -> Examples:
+        """Return arrays for the rows of a fill, which are written to."""
+        return self.block(0).room(min(self.fill_rows, self.rows))
+
+    def where(self, place: int, epoch: int | None = None) -> str:
+        """Return where a row stands in the table.
+
+        Parameters
+        ----------
+        place
+            Its number among those that are trained on: as they lie, or in an epoch, before
+            fills are shuffled.
+        epoch
+            Which epoch.
+        """
+        order = np.arange(len(self._sizes)) if epoch is None else self._order(epoch)
+        ends = np.cumsum(self._sizes[order])
+        k = int(np.searchsorted(ends, place, "right"))
+        block = self._source.blocks[int(order[k])]
+        kept = np.flatnonzero(~self._fitted.split.aside(block))
+        return self._source.where(block.start + int(kept[place - ends[k]]))
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        """Return the order of blocks in an epoch."""
+        return np.random.default_rng([self._seed, 2, epoch]).permutation(len(self._sizes))
+
     def fill(self, epoch: int, number: int) -> Fill:
         """Return a fill of an epoch."""
-        order = np.random.default_rng([self._seed, 2, epoch]).permutation(len(self._sizes))
+        order = self._order(epoch)
         ends = np.cumsum(self._sizes[order])
         first, last = number * self.fill_rows, min((number + 1) * self.fill_rows, self.rows)
         whole: Examples | None = None

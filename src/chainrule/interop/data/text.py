@@ -7,20 +7,17 @@ number that is silently missing.
 
 from __future__ import annotations
 
-import csv
 from typing import TYPE_CHECKING, NoReturn
 
-import numpy as np
-
-from chainrule.errors import CellError, DataError
+from chainrule.errors import DataError
+from chainrule.interop.data import dialect, faults
 from chainrule.interop.data.libraries import pl
-from chainrule.interop.data.source import Block, Source, require_columns
+from chainrule.interop.data.row_ends import end_of_text, last_end, line_of, row_ends, until
+from chainrule.interop.data.source import FEW, SAMPLE, Block, Source, date_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from chainrule.interop.data.source import Kind
 
@@ -28,23 +25,6 @@ __all__ = ["TextSource"]
 
 BLOCK = 8 << 20
 """Bytes that are parsed at once."""
-_SAMPLE = 10_000
-"""Rows that decide about the kinds of columns."""
-_FEW = 0.1
-"""The part of a numeric column's first rows that may be text; more, and it is text."""
-_SEPARATORS = ",;\t|"
-_WORDS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-_FORMATS = (
-    "%Y-%m-%d",
-    "%Y-%m-%d %H:%M:%S",
-    "%Y-%m-%dT%H:%M:%S",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%dT%H:%M",
-    "%Y-%m-%d %H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y/%m/%d",
-)
-_QUOTE, _NEWLINE = ord('"'), ord("\n")
 
 
 class TextSource(Source):
@@ -78,68 +58,17 @@ class TextSource(Source):
         self._path = path
         self._missing = list(missing)
         self._block = block or BLOCK
-        self._end = _end_of_text(path)
-        head = self._first_record()
-        self._separator = separator or self._found_separator(head)
-        self._names = self._header(head)
+        self._end = end_of_text(path)
+        head = dialect.first_record(path)
+        self._separator = separator or dialect.found_separator(head, path)
+        self._words = dialect.SEPARATOR_WORDS.get(self._separator, repr(self._separator))
+        if not separator and self._separator != dialect.expected_separator(path):
+            self.notes.append(f"fields are separated by {self._words}")
+        self._names = dialect.header(head, self._separator, self.name)
         self._start, self._first_line = len(head), 1 + head.count(b"\n")
+        self._is_padded = self._has_decimal_commas = False
         self.kinds = dict.fromkeys(self._names, "text")
         self._decide_kinds(set(categorical))
-
-    # ------------------------------------------------------------------ the header
-
-    def _first_record(self) -> bytes:
-        """Return the first line, which may have line breaks between quotes."""
-        with self._path.open("rb") as file:
-            head = file.readline()
-            while head.count(b'"') % 2 and (more := file.readline()):
-                head += more
-        if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head:
-            self._wrong_encoding(head, "it is not UTF-8 text", 1)
-        if not head.strip(b"\xef\xbb\xbf\r\n\t "):
-            is_empty = not self._end
-            raise DataError(
-                f"{self.name} is empty."
-                if is_empty
-                else f"the first line of {self.name} is empty.",
-                "expected: names of columns in the first line, and rows below",
-                advice="Check that the file was written and copied whole.",
-            )
-        return head
-
-    def _found_separator(self, head: bytes) -> str:
-        expected = "\t" if self._path.suffix.lower() in {".tsv", ".tab"} else ","
-        bare = b"".join(head.split(b'"')[::2])
-        counts = {s: bare.count(s.encode()) for s in _SEPARATORS}
-        if counts[expected]:
-            return expected
-        best = max(counts, key=lambda s: counts[s])
-        if counts[best]:
-            self.notes.append(f"fields are separated by {_WORDS[best]}")
-            return best
-        return expected
-
-    def _header(self, head: bytes) -> list[str]:
-        try:
-            text = head.decode("utf-8-sig").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            self._wrong_encoding(head, str(error.reason), 1)
-        names = next(csv.reader([text], delimiter=self._separator), [])
-        names = [name.strip() for name in names]
-        require_columns(names, f"the first line of {self.name}")
-        if "" in names:
-            raise DataError(
-                f"column {names.index('') + 1} of {self.name} has no name.",
-                f"names: {', '.join(map(repr, names[:8]))}",
-                advice="Give each column a name in the first line.",
-            )
-        if all(_is_number(name) for name in names):
-            raise DataError(
-                f"the first line of {self.name} is numbers, where names of columns were expected.",
-                f"line 1: {text[:70]}",
-                advice="Write the names of the columns into the first line.",
-            )
-        return names
 
     # ------------------------------------------------------------------ the kinds of columns
 
@@ -149,30 +78,54 @@ class TextSource(Source):
             file.seek(self._start)
             data = file.read(max(0, min(self._block, self._end - self._start)))
         whole = self._start + len(data) >= self._end
-        end = len(data) if whole else _last_end(data)
-        data = _until(data[:end], _SAMPLE)
+        end = len(data) if whole else last_end(data)
+        data = until(data[:end], SAMPLE)
         if not data.strip():
             raise DataError(
                 f"{self.name} has names of columns and no rows.",
                 f"columns: {', '.join(self._names[:8])}",
                 advice="Check that the file was written and copied whole.",
             )
+        if dialect.is_padded(data, self._separator):
+            self._is_padded = True
+            self.notes.append(f"spaces beside {self._words} are not read")
         frame = self._parsed(data, self._names, self._first_line)
-        there = frame.select((pl.all() != "").sum()).row(0)
-        numbers = frame.select(pl.all().cast(pl.Float64, strict=False).count()).row(0)
-        for name, count, numeric in zip(frame.columns, there, numbers, strict=True):
+        self._decide_commas(frame)
+        for name in frame.columns:
             if name not in categorical:
-                is_numeric = count - numeric <= _FEW * count
-                self.kinds[name] = "number" if is_numeric else self._kind(name, frame[name])
+                self.kinds[name] = self._kind(name, frame[name].drop_nulls())
+
+    def _decide_commas(self, frame: pl.DataFrame) -> None:
+        """See whether numbers are written as 3,7: where that makes numbers of more columns."""
+        if self._separator == ",":
+            return
+        points = sum(self._is_numeric(frame[name].drop_nulls()) for name in frame.columns)
+        self._has_decimal_commas = True
+        commas = sum(self._is_numeric(frame[name].drop_nulls()) for name in frame.columns)
+        self._has_decimal_commas = commas > points
+        if commas > points:
+            self.notes.append("numbers are written with a decimal comma")
 
     def _kind(self, name: str, column: pl.Series) -> Kind:
-        column = column.drop_nulls()
-        column = column.filter(column != "")
-        for form in _FORMATS:
-            if not column.str.to_datetime(form, strict=False).null_count():
-                self.formats[name] = form
-                return "date"
+        if self._is_numeric(column):
+            return "number"
+        if form := date_format(column):
+            self.formats[name] = form
+            return "date"
+        if dialect.looks_numeric(column):
+            numbers = self._numbers(column)
+            odd = column.filter(numbers.is_null())[0]
+            self.notes.append(f"{name!r} is read as text: {odd!r} is not written as a number")
         return "text"
+
+    def _is_numeric(self, column: pl.Series) -> bool:
+        return self._numbers(column).null_count() <= FEW * len(column)
+
+    def _numbers(self, column: pl.Series) -> pl.Series:
+        """Return the numbers that a column of text says, and null where it is no number."""
+        if self._has_decimal_commas:
+            column = column.str.replace(",", ".", literal=True)
+        return column.cast(pl.Float64, strict=False)
 
     # ------------------------------------------------------------------ blocks
 
@@ -193,7 +146,7 @@ class TextSource(Source):
             rest = b""
             while file.tell() < self._end:
                 data = rest + file.read(min(self._block, self._end - file.tell()))
-                end = _last_end(data) if file.tell() < self._end else len(data)
+                end = last_end(data) if file.tell() < self._end else len(data)
                 data, rest = data[:end], data[end:]
                 if not data:  # a row longer than a block
                     continue
@@ -238,13 +191,17 @@ class TextSource(Source):
         wanted = set(columns)
         places = [k for k, name in enumerate(self._names) if name in wanted]
         return pl.read_csv(
-            data,
+            self._unpadded(data),
             has_header=False,
             schema=schema,
             columns=places,
             separator=self._separator,
             null_values=["", *self._missing],
+            decimal_comma=self._has_decimal_commas,
         )
+
+    def _unpadded(self, data: bytes) -> bytes:
+        return dialect.unpadded(data, self._separator) if self._is_padded else data
 
     # ------------------------------------------------------------------ what is wrong, and where
 
@@ -253,139 +210,25 @@ class TextSource(Source):
         for block in self.blocks:
             if block.start <= row < block.start + block.rows:
                 data = self._data(block)
-                return f"line {_line(data, _ends(data), row - block.start, block.place[2])}"
+                return f"line {line_of(data, row_ends(data), row - block.start, block.place[2])}"
         return f"row {row}"
 
     def _complain(self, data: bytes, columns: Sequence[str], line: int, said: str) -> NoReturn:
         """Raise the error that says where text cannot be parsed."""
+        data = self._unpadded(data)
         try:
-            data.decode()
-        except UnicodeDecodeError as error:
-            self._wrong_encoding(data[: error.end + 20], error.reason, line, error.start)
-        self._require_equal_rows(data, -1, line)
-        frame = self._read(data, columns, as_text=True)
+            self._require_equal_rows(data, -1, line)
+            frame = self._read(data, columns, as_text=True)
+        except pl.exceptions.PolarsError as error:
+            faults.unreadable(self.name, data, self._separator, line, str(error))
         for name in frame.columns:
-            if self.kinds[name] != "number":
-                continue
-            column = frame[name]
-            bad = (
-                column.cast(pl.Float64, strict=False).is_null() & column.is_not_null()
-            ).arg_true()
-            if len(bad):
-                self._text_in_numbers(data, line, name, column, bad)
-        raise DataError(
-            f"{self.name} cannot be read from line {line} on.",
-            said.splitlines()[0],
-            advice="Compare the lines there with the rest of the file.",
-        )
-
-    def _text_in_numbers(
-        self, data: bytes, line: int, name: str, column: pl.Series, bad: pl.Series
-    ) -> None:
-        ends = _ends(data)
-        shown = [(_line(data, ends, k, line), column[k]) for k in bad[:3].to_list()]
-        first = str(shown[0][1])
-        raise CellError(
-            f"column {name!r} of {self.name} has numbers, and text on line {shown[0][0]}.",
-            *[f"line {at}: {value!r}" for at, value in shown],
-            *([f"and {len(bad) - 3} further in the same block"] if len(bad) > 3 else []),
-            advice=f"Correct the file; --missing {first!r} reads that text as a missing value, "
-            f"--categorical {name} the whole column as names of categories.",
-        )
+            if self.kinds[name] == "number":
+                column = frame[name]
+                bad = (self._numbers(column).is_null() & column.is_not_null()).arg_true()
+                if len(bad):
+                    faults.text_in_numbers(self.name, data, line, column, bad)
+        faults.unreadable(self.name, data, self._separator, line, said)
 
     def _require_equal_rows(self, data: bytes, rows: int, line: int) -> None:
-        """Refuse rows that are shorter or longer than the first line says."""
-        bytes_ = np.frombuffer(data, np.uint8)
-        is_separator = bytes_ == ord(self._separator)
-        expected = len(self._names) - 1
-        if expected and rows >= 0 and np.count_nonzero(is_separator) == rows * expected:
-            return
-        ends = _ends(data)
-        places = np.flatnonzero(is_separator & _bare(bytes_))
-        starts = np.concatenate([[0], ends[:-1]])
-        counts = np.searchsorted(places, ends) - np.searchsorted(places, starts)
-        wrong = np.flatnonzero(counts != expected)
-        if not len(wrong):
-            return
-        at = int(wrong[0])
-        text = data[starts[at] : ends[at]].decode(errors="replace").strip("\r\n")
-        found = int(counts[at]) + 1 if text else 0
-        raise DataError(
-            f"line {_line(data, ends, at, line)} of {self.name} has {found} fields, where the "
-            f"first line names {expected + 1} columns.",
-            f"it reads: {text[:70]!r}",
-            f"columns: {', '.join(self._names[:8])}{', …' if expected >= 8 else ''}",
-            advice="Correct that line; text with a separator in it needs quotes around it.",
-        )
-
-    def _wrong_encoding(self, data: bytes, reason: str, line: int, at: int = 0) -> NoReturn:
-        line += data[:at].count(b"\n")
-        around = data[max(0, at - 15) : at + 15]
-        raise DataError(
-            f"line {line} of {self.name} is not UTF-8: {reason}.",
-            f"found: {around!r}",
-            advice="Write the file as UTF-8, as in: iconv -f latin1 -t utf-8 OLD > NEW",
-        )
-
-
-def _end_of_text(path: Path) -> int:
-    """Return where a file ends without the empty lines at its end."""
-    with path.open("rb") as file:
-        end = file.seek(0, 2)
-        while end:
-            start = max(0, end - 4096)
-            file.seek(start)
-            rest = file.read(end - start).rstrip(b"\r\n")
-            end = start + len(rest)
-            if rest:
-                break
-    return end
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _last_end(data: bytes) -> int:
-    """Return where the last whole row ends: behind a line break outside of quotes, 0 for none."""
-    end = data.rfind(b"\n") + 1
-    if data.find(b'"') < 0:
-        return end
-    quotes = data.count(b'"', 0, end)
-    while end and quotes % 2:
-        before = data.rfind(b"\n", 0, end - 1) + 1
-        quotes -= data.count(b'"', before, end)
-        end = before
-    return end
-
-
-def _until(data: bytes, rows: int) -> bytes:
-    """Return the first rows."""
-    ends = _ends(data)
-    return data if len(ends) <= rows else data[: ends[rows - 1]]
-
-
-def _bare(bytes_: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return which bytes are outside of quotes."""
-    is_quote = bytes_ == _QUOTE
-    if not np.any(is_quote):
-        return np.ones(len(bytes_), bool)
-    is_outside: NDArray[np.bool_] = ~np.bitwise_xor.accumulate(is_quote)
-    return is_outside
-
-
-def _ends(data: bytes) -> NDArray[np.int64]:
-    """Return where rows end, which may have line breaks between quotes."""
-    bytes_ = np.frombuffer(data, np.uint8)
-    ends = np.flatnonzero((bytes_ == _NEWLINE) & _bare(bytes_)) + 1
-    return ends if len(ends) and ends[-1] == len(data) else np.append(ends, len(data))
-
-
-def _line(data: bytes, ends: NDArray[np.int64], row: int, first: int) -> int:
-    """Return the line of the file that a row begins on."""
-    start = int(ends[row - 1]) if row else 0
-    return first + data.count(b"\n", 0, start)
+        data = self._unpadded(data)
+        faults.require_equal_rows(self.name, data, rows, line, self._names, self._separator)

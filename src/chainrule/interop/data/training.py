@@ -7,6 +7,7 @@ each epoch and goes step by step through the same compiled step (`Trainer`).
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule import nn
-from chainrule.errors import ForeignFileError, SettingError, StateError
+from chainrule.errors import DivergenceError, ForeignFileError, SettingError, StateError
 from chainrule.interop.data.choosing import require_known
 from chainrule.interop.data.fitting import fit_preprocessing
 from chainrule.interop.data.listening import EpochReport, Listener
@@ -23,7 +24,7 @@ from chainrule.interop.data.model import TableModel, inputs_of, summed
 from chainrule.interop.data.network import Architecture, TableNetwork
 from chainrule.interop.data.opening import open_table
 from chainrule.interop.data.settings import Settings
-from chainrule.interop.data.stepping import Stepping
+from chainrule.interop.data.stepping import Stepping, diverged
 from chainrule.interop.data.streaming import Examples, Shuffled, row_bytes
 from chainrule.train import EarlyStopping, fit, read_checkpoint
 from chainrule.transform import value_and_grad
@@ -231,9 +232,11 @@ class _Training:
         if not checkpoint.exists():
             self.listener.note(f"there is no checkpoint {checkpoint}: the training starts anew")
             return
-        arrays = read_checkpoint(checkpoint).arrays
+        read = read_checkpoint(checkpoint)
+        arrays, meta = read.arrays, read.meta
         try:
             found = tuple(int(x) for x in arrays["learned"]["buffers"]["bound_to"])
+            then = dict(meta["settings"])
         except (KeyError, TypeError, IndexError) as error:
             raise ForeignFileError(
                 "the file is a checkpoint, and not one of training on a table.",
@@ -245,9 +248,15 @@ class _Training:
             if a != b
         ]
         if differ:
+            now = {**self.settings.decisive(), "validation": then.get("validation")}
             raise StateError(
                 f"the checkpoint {checkpoint} is of another training.",
                 *differ,
+                *(
+                    f"{name}: {then[name]} then, {x} now"
+                    for name, x in now.items()
+                    if str(then.get(name, x)).lower() != str(x).lower()
+                ),
                 advice="Give the same table and options as then, or leave out --resume.",
             )
 
@@ -260,12 +269,14 @@ class _Training:
         self.stopped = history.stopped
         done = {report.epoch for report in self.history}
         earlier = [row for row in history.rows if row.epoch not in done]
+        if earlier and not done and not self.stopped:
+            many = f"{len(earlier)} epoch{'s' if len(earlier) > 1 else ''}"
+            self.listener.note(f"nothing was left to train: {many} were done before")
         self.history = [*(EpochReport.of(row, self.fitted.rows) for row in earlier), *self.history]
 
     def _go(self, checkpoint: Any, checkpoint_every: int, *, resume: bool) -> History:
-        s = self.settings
         if self.examples is None:
-            stepping = Stepping(self.network, self.loss, self.shuffled, self.aside, s)
+            stepping = Stepping(self.network, self.loss, self.shuffled, self.aside, self.settings)
             return stepping.go(
                 checkpoint,
                 checkpoint_every,
@@ -273,11 +284,29 @@ class _Training:
                 on_epoch=self.note_epoch,
                 on_share=self.listener.share,
             )
+        try:
+            return self._fit(self.examples, checkpoint, checkpoint_every, resume=resume)
+        except DivergenceError as error:
+            raise self._in_the_table(error) from error
+
+    def _in_the_table(self, error: DivergenceError) -> DivergenceError:
+        """Return an error that names the row of the table, and not that of what is trained on."""
+        facts = [
+            re.sub(r"row (\d+) of X", lambda found: self.shuffled.where(int(found[1])), fact)
+            for fact in error.facts
+            if not fact.startswith("first:")  # a node of the step, which no user of a table wrote
+        ]
+        return diverged(error.what.removesuffix("; training stopped."), facts, error.history)
+
+    def _fit(
+        self, examples: Examples, checkpoint: Any, checkpoint_every: int, *, resume: bool
+    ) -> History:
+        s = self.settings
         validation = None if self.aside is None else (self.aside.inputs, self.aside.y)
         return fit(
             self.network,
-            self.examples.inputs,
-            self.examples.y,
+            examples.inputs,
+            examples.y,
             loss=self.loss,
             optimiser=s.made_optimiser(),
             epochs=s.epochs,
@@ -313,7 +342,8 @@ class _Training:
             )
 
         parameters = {name: p.data for name, p in self.network.named_parameters()}
-        _, gradient = value_and_grad(objective)(parameters)
+        with np.errstate(all="ignore"):  # a step that is not finite is an error; this is a look
+            _, gradient = value_and_grad(objective)(parameters)
         names, squares = self.network.layer_names(), dict[str, float]()
         for name, g in gradient.items():
             layer = names[name.rpartition(".")[0]]

@@ -11,12 +11,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.errors import DataError, FileAccessError
+from chainrule.errors import DataError, FileAccessError, SettingError
 from chainrule.interop.data.libraries import pl
 from chainrule.interop.data.opening import ENDINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 __all__ = ["require_writable", "whole_file", "write_predictions"]
 
@@ -69,22 +69,46 @@ def write_predictions(frames: Iterable[pl.DataFrame], path: str | os.PathLike[st
         return len(whole)
 
 
-def require_writable(*paths: Path | None) -> None:
-    """Refuse, before hours of work, files that could not be written after it.
+def require_writable(*paths: Path | None, inputs: Sequence[Path] = ()) -> None:
+    """Refuse, before hours of work, files that could not or should not be written after it.
+
+    Parameters
+    ----------
+    *paths
+        The files to write; None for one that is not wanted.
+    inputs
+        The files that are read.
 
     Raises
     ------
     FileAccessError
         A folder is not there, or nothing may be written in it.
+    SettingError
+        A file would be written over one that is read, or two into one.
+
+    Examples
+    --------
+    >>> require_writable(Path("m.safetensors"), None, inputs=[Path("t.csv")])
     """
+    taken = [path.resolve() for path in inputs]
     for path in paths:
         if path is None:
             continue
+        if path.resolve() in taken:
+            is_input = path.resolve() in taken[: len(inputs)]
+            raise SettingError(
+                f"{path} cannot be written: "
+                + ("it is also read." if is_input else "two outputs have this name."),
+                advice="Give what is written a name of its own.",
+            )
+        taken.append(path.resolve())
         folder = path.absolute().parent
         if not folder.is_dir():
             raise _refused(path, OSError(errno.ENOENT, "its folder is not there"))
         if path.is_dir():
             raise _refused(path, OSError(errno.EISDIR, "it is a folder"))
+        if path.exists() and not path.is_file():
+            raise _refused(path, OSError(errno.EINVAL, "it is no regular file"))
         try:
             with tempfile.TemporaryFile(dir=folder):
                 pass
