@@ -22,6 +22,7 @@ BENCHMARKS = {
     "steps": (1, 2),
     "epochs": (1, 2),
     "estimators": (1,),
+    "scores": (1,),
     "rows": (1,),
     "derivatives": (1, 2),
     "per_example": (1,),

