@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from chainrule.errors import ColumnError, DataError, MissingExtraError
+from chainrule.interop.data.ahead import ahead
 from chainrule.interop.data.choosing import Choice, choose
 from chainrule.interop.data.libraries import pl
 from chainrule.interop.data.preprocessing import (
@@ -180,7 +181,7 @@ class _Pass:
     def go(self, split: Split) -> None:
         """Go through all blocks."""
         columns = [*self._choice.columns, self._choice.target]
-        for block, frame in self._source.scan(columns):
+        for block, frame in ahead(self._source.scan(columns)):
             where = self._place(block)
             self._check(frame, where)
             self._seen += len(frame)

@@ -16,6 +16,7 @@ from chainrule.errors import (
     ForeignFileError,
     NewerFileError,
 )
+from chainrule.interop.data.ahead import ahead
 from chainrule.interop.data.libraries import pl
 from chainrule.interop.data.measuring import Classified, Measured
 from chainrule.interop.data.network import Architecture, TableNetwork
@@ -138,7 +139,7 @@ class TableModel:
     def predictions(self, reading: Reading) -> Iterator[pl.DataFrame]:
         """Yield what is predicted of a table, block by block; see `predict`."""
         source, made = reading.source, self.preprocessing
-        for block, frame in source.scan(made.columns):
+        for block, frame in ahead(source.scan(made.columns)):
             encoded = made.encode(frame, place_in(source, block))
             _add(reading.unseen, made.unseen(frame))
             yield self._frame(self.outputs(encoded))
@@ -204,7 +205,7 @@ class TableModel:
         """Return how good the model is on a table that was opened; see `evaluate`."""
         source, made = reading.source, self.preprocessing
         found = self.nothing_judged()
-        for block, frame in source.scan([*made.columns, made.target.name]):
+        for block, frame in ahead(source.scan([*made.columns, made.target.name])):
             where = place_in(source, block)
             _add(reading.unseen, made.unseen(frame))
             self.add(found, made.encode(frame, where), made.encode_target(frame, where))

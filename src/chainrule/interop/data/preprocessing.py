@@ -271,12 +271,10 @@ class Preprocessing:
         if not target.classes:
             y = (column.to_numpy() - target.mean) / target.scale
             return y.astype(np.float32)[:, None]
-        codes = column.replace_strict(
-            target.classes, range(len(target.classes)), default=-1, return_dtype=pl.Int64
-        )
+        codes = _places(column, target.classes)
         known = ", ".join(target.labels[:8]) + (", …" if len(target.classes) > 8 else "")
-        _complain(target.name, column, codes < 0, where, f"one of {known}")
-        return codes.to_numpy()
+        _complain(target.name, column, pl.Series(codes < 0), where, f"one of {known}")
+        return codes
 
 
 def raw_numbers(numeric: Sequence[Numeric], frame: pl.DataFrame) -> tuple[NDArray[np.float64], int]:
@@ -299,12 +297,18 @@ def raw_numbers(numeric: Sequence[Numeric], frame: pl.DataFrame) -> tuple[NDArra
 
 def _codes(x: Category, column: pl.Series) -> NDArray[np.int64]:
     """Return 1, 2, … for the known values and then for a missing one, and 0 for all others."""
-    known = range(1, len(x.values) + 1)
-    codes: NDArray[np.int64] = column.replace_strict(
-        x.values, known, default=0, return_dtype=pl.Int64
-    ).to_numpy(writable=True)
+    codes = _places(column, x.values) + 1
     codes[column.is_null().to_numpy()] = len(x.values) + 1 if x.indicator else 0
     return codes
+
+
+def _places(column: pl.Series, values: Sequence[Any]) -> NDArray[np.int64]:
+    """Return the place of each value among some, -1 for one that is not among them."""
+    if column.dtype == pl.String:  # three times as fast as a lookup of any type
+        known = column.cast(pl.Enum(values), strict=False).to_physical()
+        return known.cast(pl.Int64).fill_null(-1).to_numpy(writable=True)
+    found = column.replace_strict(values, range(len(values)), default=-1, return_dtype=pl.Int64)
+    return found.to_numpy(writable=True)
 
 
 def require_target(column: pl.Series, where: Callable[[int], str]) -> None:

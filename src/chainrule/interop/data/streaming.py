@@ -8,17 +8,19 @@ the middle of an epoch with the rows that it would have had.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from chainrule.interop.data.ahead import ahead
 from chainrule.interop.data.model import inputs_of, place_in
 from chainrule.interop.data.preprocessing import Encoded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    import polars as pl
     from numpy.typing import NDArray
 
     from chainrule.interop.data.fitting import Fitted
@@ -97,25 +99,32 @@ class Shuffled:
 
     def block(self, number: int) -> Examples:
         """Return the rows of a block that are trained on, as they lie."""
-        if self._last is None or self._last[0] != number:
-            block = self._source.blocks[number]
-            self._last = number, self._encoded(block)
-        return self._last[1]
+        if self._last is not None and self._last[0] == number:
+            return self._last[1]
+        (examples,) = self._read([number])
+        self._last = number, examples
+        return examples
 
-    def _encoded(self, block: Block) -> Examples:
+    def _read(self, numbers: Sequence[int]) -> Iterator[Examples]:
+        """Yield blocks; one is parsed and one encoded while the one before is used."""
+        blocks = [self._source.blocks[number] for number in numbers]
+        made = self._fitted.preprocessing
+        columns = [*made.columns, made.target.name]
+        frames = ahead((block, self._source.frame(block, columns)) for block in blocks)
+        return ahead(itertools.starmap(self._encoded, frames))
+
+    def _encoded(self, block: Block, frame: pl.DataFrame) -> Examples:
         made, where = self._fitted.preprocessing, place_in(self._source, block)
-        frame = self._source.frame(block, [*made.columns, made.target.name])
         examples = Examples(made.encode(frame, where), made.encode_target(frame, where))
         aside = self._fitted.split.aside(block)
         return examples.at(~aside) if np.any(aside) else examples
 
     def in_order(self) -> Examples:
         """Return all rows as they lie."""
-        first = self.block(0)
-        whole = first.room(self.rows)
+        whole = self.block(0).room(self.rows)
         start = 0
-        for k, size in enumerate(self._sizes):
-            whole.write(start, self.block(k))
+        for size, examples in zip(self._sizes, self._read(range(len(self._sizes))), strict=True):
+            whole.write(start, examples)
             start += int(size)
         return whole
 
@@ -150,12 +159,11 @@ class Shuffled:
         order = self._order(epoch)
         ends = np.cumsum(self._sizes[order])
         first, last = number * self.fill_rows, min((number + 1) * self.fill_rows, self.rows)
+        a, b = np.searchsorted(ends, [first, last - 1], "right")
+        places = slice(a, b + 1)
+        starts = (ends - self._sizes[order])[places]
         whole: Examples | None = None
-        for k in range(int(np.searchsorted(ends, first, "right")), len(order)):
-            start = int(ends[k] - self._sizes[order[k]])
-            if start >= last:
-                break
-            examples = self.block(int(order[k]))
+        for start, examples in zip(starts, self._chosen(order[places].tolist()), strict=True):
             whole = examples.room(last - first) if whole is None else whole
             chosen = examples.at(slice(max(first - start, 0), last - start))
             whole.write(max(start - first, 0), chosen)
@@ -164,18 +172,23 @@ class Shuffled:
             raise AssertionError(f"the epoch has no fill {number}")
         return Fill(whole, rng.permutation(last - first))
 
+    def _chosen(self, numbers: Sequence[int]) -> Iterator[Examples]:
+        """Yield blocks, the first of which may be the last of the fill before."""
+        kept = self._last
+        if kept is not None and kept[0] == numbers[0]:
+            yield kept[1]
+            numbers = numbers[1:]
+        for number, examples in zip(numbers, self._read(numbers), strict=True):
+            self._last = number, examples
+            yield examples
+
     def fills_from(self, epoch: int, position: int) -> Iterator[Fill]:
         """Yield the fills of an epoch from that on which an example is in, each read ahead."""
         if position >= self.rows:
             return
-        numbers = range(position // self.fill_rows, self.fills)
-        with ThreadPoolExecutor(1, "chainrule-read") as reader:
-            ahead = reader.submit(self.fill, epoch, numbers[0])
-            for number in numbers:
-                fill = ahead.result()
-                if number + 1 < self.fills:
-                    ahead = reader.submit(self.fill, epoch, number + 1)
-                yield fill
+        yield from ahead(
+            self.fill(epoch, number) for number in range(position // self.fill_rows, self.fills)
+        )
 
 
 def row_bytes(fitted: Fitted) -> int:
