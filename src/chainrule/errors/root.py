@@ -6,6 +6,7 @@ import functools
 import importlib
 import os
 import sys
+import threading
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -25,6 +26,8 @@ _LIBRARIES = (
     *[f"{Path(np.__file__).parent.with_name(name)}{os.sep}" for name in ("scipy", "sklearn")],
     importlib.__file__,
     functools.__file__,
+    threading.__file__,
+    f"{Path(threading.__file__).with_name('concurrent')}{os.sep}",
     "<frozen ",  # the modules that Python starts with
 )
 

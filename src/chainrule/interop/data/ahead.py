@@ -9,8 +9,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from chainrule.errors import ChainruleError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from concurrent.futures import Future
 
     T = TypeVar("T")
 
@@ -30,6 +33,14 @@ def ahead(items: Iterable[T]) -> Iterator[T]:
     making = iter(items)
     with ThreadPoolExecutor(1, "chainrule-read") as reader:
         following = reader.submit(next, making, _END)
-        while (item := following.result()) is not _END:
+        while (item := _made(following)) is not _END:
             following = reader.submit(next, making, _END)
             yield item
+
+
+def _made(item: Future[T]) -> T:
+    """Return an item; an error names the line of the thread that waits, which is the user's."""
+    try:
+        return item.result()
+    except ChainruleError as error:
+        raise error.located().with_traceback(error.__traceback__) from None
